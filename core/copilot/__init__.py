@@ -1,0 +1,1 @@
+"""GitHub's and Copilot's HTTP APIs."""

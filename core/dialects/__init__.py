@@ -1,0 +1,1 @@
+"""The three wire dialects; each knows only itself and the canonical model."""

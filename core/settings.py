@@ -1,0 +1,65 @@
+"""Settings: one frozen value, read once in `infra` (flag > environment > file > default)."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Identity = Literal["vscode", "direct"]
+
+
+class Secret(str):
+    """Text that hides itself in `repr`, so that a logged settings value shows no secret."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self else "Secret('')"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be configured. Times are seconds, sizes bytes.
+
+    The environment names are these in capitals after `COPILOT_GATEWAY_`; the file names are these.
+    """
+
+    # Upstream
+    github_token: Secret = Secret("")
+    github_url: str = "https://github.com"
+    github_api_url: str = "https://api.github.com"
+    copilot_url: str = ""  # empty: the token reply's `endpoints.api`
+    enterprise_host: str = ""  # a data-residency tenant, `acme.ghe.com`
+    identity: Identity = "vscode"
+    client_id: str = ""  # OAuth app for the device login; empty: the identity's own
+    # The version of the wire protocol that VS Code speaks; old values hide models.
+    api_version: str = "2026-01-09"
+    editor_version: str = "vscode/1.110.0"
+    editor_plugin_version: str = "copilot-chat/0.38.0"
+
+    # Serving
+    host: str = "127.0.0.1"
+    port: int = 4141
+    allowed_hosts: tuple[str, ...] = ()  # beside the loopback names and the bound host
+    data_dir: str = ""
+    api_key: Secret = Secret("")
+    max_body_bytes: int = 32 * 1024 * 1024
+    rate_limit: float = 0.0  # seconds between requests; 0: off
+    wait: bool = False
+    manual: bool = False
+    verbose: bool = False
+    show_token: bool = False
+    proxy_env: bool = True  # honour HTTPS_PROXY and NO_PROXY
+    log_format: Literal["text", "json"] = "text"
+    store_responses: bool = False
+    upstream_count_tokens: bool = True
+
+    # Models
+    aliases: dict[str, str] = {}  # id that a client sends -> id in the catalogue
+    small_model: str = ""  # what retired background models map to
+
+    # Patience
+    connect_timeout: float = 10.0
+    first_byte_timeout: float = 600.0
+    idle_timeout: float = 300.0
+    commit_after: float = 8.0  # silence before a streaming reply is committed with pings
+    heartbeat: float = 10.0
+    catalogue_ttl: float = 600.0

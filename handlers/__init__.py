@@ -1,0 +1,1 @@
+"""Flask only: one module an endpoint."""

@@ -1,0 +1,1 @@
+"""The laptop: SQLite state, secret file, WSGI server."""
