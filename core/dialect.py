@@ -14,12 +14,14 @@ from core.outgoing import Initiator
 class Peek(Struct, frozen=True, kw_only=True):
     """The few facts that routing needs, read without decoding the body.
 
+    include_usage: a chat client asked for the usage chunk.
     initiator: judged from the last item only: "user" when it holds fresh human text, else "agent".
     sealed: the body holds a value that this gateway sealed (see `opaque`), so it cannot pass through untouched.
     """
 
     model: str
     stream: bool = False
+    include_usage: bool = False
     initiator: Initiator = "user"
     sealed: bool = False
 
@@ -114,6 +116,11 @@ class StreamRelay(Protocol):
     @property
     def usage(self) -> Usage | None:
         """What upstream counted, once it said so."""
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Whether the terminal event was forwarded: nothing that upstream still sends matters."""
         ...
 
 

@@ -1,0 +1,65 @@
+"""The translating lane: one dialect decoded to the canonical model and encoded for another."""
+
+from core.canonical import MessageStop, StreamEvent, Usage
+from core.dialect import Echo, StreamDecoder, StreamEncoder
+from core.errors import GatewayError
+from core.grammar import Folder
+from core.route import Lane
+
+
+class StreamTranslator:
+    """Join upstream's decoder to the surface's encoder; has the shape of a `StreamRelay`."""
+
+    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+        self._stop: MessageStop | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream counted, once the stream has ended."""
+        return None if self._stop is None else self._stop.usage
+
+    @property
+    def done(self) -> bool:
+        """Whether the terminal event was said."""
+        return self._stop is not None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Translate every event that this chunk completes, in one piece."""
+        return self._say(self._decoder.feed(chunk))
+
+    def close(self) -> bytes:
+        """Say the end. Raises `UpstreamProtocolError` when upstream stopped before its own."""
+        return self._say(self._decoder.close()) + self._encoder.close()
+
+    def error(self, error: GatewayError) -> bytes:
+        """End with an error event."""
+        return self._encoder.error(error)
+
+    def _say(self, events: list[StreamEvent]) -> bytes:
+        if events and isinstance(events[-1], MessageStop):
+            self._stop = events[-1]
+        return b"".join([self._encoder.feed(event) for event in events])
+
+
+class Collector:
+    """Fold upstream's stream to the complete reply of a client that asked for no stream."""
+
+    def __init__(self, lane: Lane, echo: Echo) -> None:
+        self._decoder = lane.upstream.decoder(echo.scope)
+        self._surface = lane.surface
+        self._echo = echo
+        self._folder = Folder()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises `GatewayError`."""
+        for event in self._decoder.feed(chunk):
+            self._folder.feed(event)
+
+    def close(self) -> tuple[bytes, Usage]:
+        """Return the client's body and what it cost. Raises `UpstreamProtocolError` when the stream was cut."""
+        for event in self._decoder.close():
+            self._folder.feed(event)
+        reply = self._folder.reply()
+        return self._surface.encode_response(reply, self._echo), reply.usage
