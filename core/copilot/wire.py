@@ -1,0 +1,184 @@
+"""One connection: opening it (proxy, TLS) with a limit, then sending and receiving without ever blocking."""
+
+import base64
+import contextlib
+import select
+import socket
+import ssl
+import sys
+from typing import Final, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from core.copilot.faults import TransportError
+
+_READ: Final = 65_536
+_PROXY_HEAD: Final = 16_384
+
+
+class Origin(NamedTuple):
+    """Where a connection leads; connections are shared between requests to the same origin."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The `host` header: without the scheme's own port."""
+        return (
+            self.host if self.port == {"https": 443, "http": 80}[self.scheme] else f"{self.host}:{self.port}"
+        )
+
+
+class Connection:
+    """A connected non-blocking socket."""
+
+    def __init__(self, origin: Origin, sock: socket.socket) -> None:
+        self.origin = origin
+        self.reused = False
+        self.idle_since = 0.0
+        self._sock = sock
+        self._secure = isinstance(sock, ssl.SSLSocket)
+        sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
+
+    def send(self, part: memoryview) -> int:
+        """Send what the socket takes now, return how many bytes that was; raises OSError when it is dead."""
+        try:
+            return self._sock.send(part)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def receive(self) -> bytes | None:
+        """Return what is there: None for nothing yet, b"" for the end; raises OSError when the connection is dead."""
+        try:
+            first = self._sock.recv(_READ)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except ssl.SSLZeroReturnError:
+            return b""
+        return self._more(first) if self._secure and first else first
+
+    def _more(self, first: bytes) -> bytes:
+        # A TLS read yields one record; many small records wait behind it when upstream is ahead of us.
+        parts, size = [first], len(first)
+        with contextlib.suppress(OSError):  # an error comes back at the next receive
+            while size < _READ and (part := self._sock.recv(_READ)):
+                parts.append(part)
+                size += len(part)
+        return first if len(parts) == 1 else b"".join(parts)
+
+    def wait(self, *, write: bool, timeout: float) -> bool:
+        """Wait until the socket is readable (or writable, with `write`); return whether it is."""
+        return _ready(self._sock, write=write, timeout=timeout)
+
+    def close(self) -> None:
+        """Close at once; upstream sees it and stops."""
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+
+if sys.platform == "win32":
+
+    def _ready(sock: socket.socket, *, write: bool, timeout: float) -> bool:
+        sending = [sock] if write else []
+        return any(select.select([sock], sending, sending, max(timeout, 0)))
+else:
+
+    def _ready(sock: socket.socket, *, write: bool, timeout: float) -> bool:
+        # poll, not select: select fails for descriptors above 1023.
+        poller = select.poll()
+        poller.register(sock, select.POLLIN | select.POLLOUT if write else select.POLLIN)
+        return bool(poller.poll(max(timeout, 0) * 1000))
+
+
+def connect(origin: Origin, *, proxy: str | None, tls: ssl.SSLContext | None, timeout: float) -> Connection:
+    """Open a connection; raises TransportError `connect` or `timeout`. `proxy` is an http:// URL."""
+    sock: socket.socket | None = None
+    try:
+        if proxy is None:
+            sock = _socket(origin.host.strip("[]"), origin.port, timeout)
+        else:
+            sock = _tunnel(origin, proxy, timeout)
+        if tls is not None:
+            sock = tls.wrap_socket(sock, server_hostname=origin.host.strip("[]"))
+        return Connection(origin, sock)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label that no name server can be asked for
+        if sock is not None:
+            sock.close()
+        raise _connect_fault(origin, error, proxied=proxy is not None) from error
+
+
+def _socket(host: str, port: int, timeout: float) -> socket.socket:
+    sock = socket.create_connection((host, port), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return sock
+
+
+def _tunnel(origin: Origin, proxy: str, timeout: float) -> socket.socket:
+    host, port, credentials = _proxy_address(proxy)
+    sock = _socket(host, port, timeout)
+    try:
+        target = f"{origin.host}:{origin.port}"
+        sock.sendall(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{credentials}\r\n".encode("latin-1"))
+        head = _proxy_reply(sock)
+    except OSError:
+        sock.close()
+        raise
+    status = head.split(b" ", 2)[1:2]
+    if status != [b"200"]:
+        sock.close()
+        told = status[0].decode("latin-1") if status and status[0].isdigit() else "no HTTP status"
+        hint = "; check its user and password" if told == "407" else ""
+        raise TransportError("connect", f"the proxy refused the tunnel ({told}{hint})")
+    return sock
+
+
+def _proxy_address(proxy: str) -> tuple[str, int, str]:
+    """Return host, port and the header line with the credentials; the URL itself never enters a message."""
+    try:
+        at = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        port = at.port or 80
+    except ValueError:
+        raise TransportError("connect", "the proxy's URL is not valid") from None
+    if at.scheme != "http" or not at.hostname:
+        raise TransportError("connect", "only http:// proxies are supported (they carry TLS by CONNECT)")
+    if at.username is None:
+        return at.hostname, port, ""
+    pair = f"{unquote(at.username)}:{unquote(at.password or '')}".encode()
+    return at.hostname, port, f"proxy-authorization: Basic {base64.b64encode(pair).decode()}\r\n"
+
+
+def _proxy_reply(sock: socket.socket) -> bytes:
+    # Byte by byte, once a connection: what follows the head belongs to TLS.
+    head = bytearray()
+    while not head.endswith(b"\r\n\r\n") and len(head) < _PROXY_HEAD:
+        byte = sock.recv(1)
+        if not byte:
+            break
+        head += byte
+    return bytes(head)
+
+
+def _connect_fault(origin: Origin, error: OSError | UnicodeError, *, proxied: bool) -> TransportError:
+    by_way = " through the proxy" if proxied else ""
+    if isinstance(error, TimeoutError):
+        return TransportError("timeout", f"{origin.host} did not accept a connection{by_way} in time")
+    for kind, reason in _CONNECT_REASONS:
+        if isinstance(error, kind):
+            return TransportError("connect", f"cannot connect to {origin.host}{by_way}: {reason}")
+    return TransportError(
+        "connect",
+        f"cannot connect to {origin.host}{by_way}: {getattr(error, 'strerror', None) or 'network error'}",
+    )
+
+
+_CONNECT_REASONS: Final[tuple[tuple[type[OSError], str], ...]] = (
+    (
+        ssl.SSLCertVerificationError,
+        "its certificate is not trusted here (behind a company proxy, set REQUESTS_CA_BUNDLE)",
+    ),
+    (ssl.SSLError, "the TLS handshake failed"),
+    (socket.gaierror, "its name cannot be resolved (is the network up?)"),
+    (ConnectionRefusedError, "the connection was refused"),
+)
