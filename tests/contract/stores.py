@@ -1,0 +1,57 @@
+"""The adapters that the contract suites run over; a new adapter joins by one class and one line in its table.
+
+Adapters are picklable: the suites also open them in other processes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from core.ports import SecretStore, StateStore
+from infra.local.secrets import FileSecretStore
+from infra.local.state import SqliteStateStore
+
+
+@dataclass
+class Clock:
+    """A clock that tests set by hand, in unix seconds."""
+
+    time: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class StateAdapter(Protocol):
+    def open(self, now: Callable[[], float]) -> StateStore: ...
+
+    def close(self, store: StateStore) -> None: ...
+
+
+class SecretAdapter(Protocol):
+    def open(self) -> SecretStore: ...
+
+
+@dataclass(frozen=True)
+class SqliteAdapter:
+    directory: Path
+
+    def open(self, now: Callable[[], float]) -> SqliteStateStore:
+        return SqliteStateStore(self.directory / "state.sqlite3", now)
+
+    def close(self, store: StateStore) -> None:
+        assert isinstance(store, SqliteStateStore)
+        store.close()
+
+
+@dataclass(frozen=True)
+class FileAdapter:
+    directory: Path
+
+    def open(self) -> FileSecretStore:
+        return FileSecretStore(self.directory / "secrets")
+
+
+STATE_ADAPTERS: Final[dict[str, Callable[[Path], StateAdapter]]] = {"sqlite": SqliteAdapter}
+SECRET_ADAPTERS: Final[dict[str, Callable[[Path], SecretAdapter]]] = {"file": FileAdapter}
