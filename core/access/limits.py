@@ -1,0 +1,67 @@
+"""One request every so many seconds, agreed between all processes that share a state store."""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from core.errors import GatewayError
+from core.ports import StateStore
+
+KIND: Final = "rate-limit"
+KEY: Final = "all"
+RETRY_PAUSE: Final = 0.05  # seconds; another process has taken the turn and is about to say until when
+
+
+class RateLimit:
+    """A gate that lets one request pass in `seconds`.
+
+    A turn is a lease in the store that nobody gives back: it ends by itself after `seconds`. Beside it stands a
+    record of its end and its owner, so that those who come too early know how long. now: unix seconds.
+    """
+
+    def __init__(
+        self,
+        state: StateStore,
+        seconds: float,
+        *,
+        wait: bool,
+        now: Callable[[], float],
+        sleep: Callable[[float], None],
+        new_owner: Callable[[], str],
+    ) -> None:
+        self._state, self._seconds, self._wait = state, seconds, wait
+        self._now, self._sleep, self._new_owner = now, sleep, new_owner
+
+    def enter(self, what: str) -> None:  # noqa: ARG002 - gates are told what passes
+        """Take the next turn; when it is too early, wait for it or raise GatewayError `rate_limit`."""
+        owner = self._new_owner()
+        while not self._take(owner):
+            left = self._left()
+            if not self._wait:
+                raise GatewayError(
+                    f"The gateway lets one request pass every {self._seconds:g} s. Try again in {math.ceil(left)} s.",
+                    kind="rate_limit",
+                    code="gateway_rate_limit",
+                    retry_after=max(math.ceil(left), 1),
+                )
+            self._sleep(max(left, RETRY_PAUSE))
+
+    def _take(self, owner: str) -> bool:
+        end = self._now() + self._seconds
+        if not self._state.claim(KIND, KEY, owner, expires_at=end):
+            return False
+        self._state.save(KIND, KEY, f"{end!r} {owner}".encode(), expires_at=end)
+        return True
+
+    def _left(self) -> float:
+        """Return the seconds until the turn in force ends; 0 when it has just ended or is being taken."""
+        record = self._state.load(KIND, KEY)
+        if record is None:
+            return 0.0
+        end, _, owner = record.decode().partition(" ")
+        left = float(end) - self._now()
+        if left > self._seconds:  # the clock was set back: the turn would last as long as the jump
+            self._state.release(KIND, KEY, owner)
+            self._state.delete(KIND, KEY, expected=record)
+            return 0.0
+        return max(left, 0.0)

@@ -1,0 +1,153 @@
+"""What a setting's value may be: text to its type, then the range."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args, get_origin
+
+import msgspec
+
+from core.settings import Secret
+
+TRUE: Final = frozenset({"true", "1", "yes", "on"})
+FALSE: Final = frozenset({"false", "0", "no", "off"})
+LARGEST_PORT: Final = 65_535
+
+
+class BadValueError(Exception):
+    """The value is not what the setting takes; the message completes "must be ..."."""
+
+
+def coerce(kind: Any, value: object, *, lenient: bool) -> Any:
+    """Return the value as the setting's type. Raises BadValueError.
+
+    lenient: text may stand for numbers, switches, lists (`a,b`) and tables (`a=b,c=d`), as in variables and flags.
+    """
+    if lenient and isinstance(value, str):
+        value = _from_text(kind, value)
+    try:
+        if kind is Secret:
+            return Secret(msgspec.convert(value, str))
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BadValueError(expected(kind)) from error
+
+
+def check_value(name: str, value: Any) -> Any:
+    """Return the value, tidied, when it is in its setting's range. Raises BadValueError."""
+    check = _CHECKS.get(name)
+    return value if check is None else check(value)
+
+
+def expected(kind: Any) -> str:
+    """Say in words what a type takes."""
+    if (
+        get_origin(kind) is not None
+        and (choices := get_args(kind))
+        and all(isinstance(c, str) for c in choices)
+    ):
+        return "one of " + ", ".join(choices)
+    return _WORDS.get(get_origin(kind) or kind, "text")
+
+
+def _from_text(kind: Any, text: str) -> object:
+    reader = _READERS.get(get_origin(kind) or kind)
+    return text if reader is None else reader(text)
+
+
+def _read_bool(text: str) -> bool:
+    lowered = text.lower()
+    if lowered not in TRUE | FALSE:
+        raise BadValueError(_WORDS[bool])
+    return lowered in TRUE
+
+
+def _read_number(read: Callable[[str], object], kind: type) -> Callable[[str], object]:
+    def number(text: str) -> object:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise BadValueError(_WORDS[kind]) from error
+
+    return number
+
+
+def _read_list(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _read_table(text: str) -> dict[str, str]:
+    pairs = [item.partition("=") for item in _read_list(text)]
+    if not all(key.strip() and separator and value.strip() for key, separator, value in pairs):
+        raise BadValueError(_WORDS[dict])
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _whole(text: str) -> int:
+    # int() also takes "4_141" and non-ASCII digits.
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
+        raise ValueError(text)
+    return int(text)
+
+
+_WORDS: Final[Mapping[Any, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a list of texts (a,b)",
+    dict: "a table of texts (a=b,c=d)",
+}
+_READERS: Final[Mapping[Any, Callable[[str], object]]] = {
+    bool: _read_bool,
+    int: _read_number(_whole, int),
+    float: _read_number(float, float),
+    tuple: _read_list,
+    dict: _read_table,
+}
+
+
+def _port(value: int) -> int:
+    if not 0 <= value <= LARGEST_PORT:
+        raise BadValueError(f"a port from 0 (any free one) to {LARGEST_PORT}")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise BadValueError("a number of seconds, 0 or more")
+    return value
+
+
+def _positive(value: float) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise BadValueError("a number above 0")
+    return value
+
+
+def _host(value: str) -> str:
+    if not value or re.search(r"[\s/@?#]", value):
+        raise BadValueError("an address or a name of this machine, as 127.0.0.1")
+    return value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+
+
+def _header_text(value: Secret) -> Secret:
+    """Refuse what would break a header."""
+    if value and re.fullmatch(r"[\x21-\x7e]+", value) is None:
+        raise BadValueError("printable ASCII without spaces")
+    return value
+
+
+_CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "port": _port,
+    "host": _host,
+    "github_token": _header_text,
+    "api_key": _header_text,
+    "rate_limit": _not_negative,
+    "max_body_bytes": _positive,
+    "connect_timeout": _positive,
+    "first_byte_timeout": _positive,
+    "idle_timeout": _positive,
+    "commit_after": _positive,
+    "heartbeat": _positive,
+    "catalogue_ttl": _not_negative,
+}

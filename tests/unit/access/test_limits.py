@@ -1,0 +1,106 @@
+"""One request every so many seconds."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.access.limits import RateLimit
+from core.errors import GatewayError
+from infra.local.state import SqliteStateStore
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1_000_000.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStateStore]:
+    store = SqliteStateStore(tmp_path / "state.db", clock.now)
+    yield store
+    store.close()
+
+
+OWNERS = itertools.count()
+
+
+def limit(store: SqliteStateStore, clock: Clock, *, wait: bool = False) -> RateLimit:
+    return RateLimit(
+        store, 10, wait=wait, now=clock.now, sleep=clock.sleep, new_owner=lambda: f"request{next(OWNERS)}"
+    )
+
+
+def refusal(gate: RateLimit) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        gate.enter("POST /v1/messages")
+    return caught.value
+
+
+def test_second_request_within_the_interval_is_told_when_to_return(
+    store: SqliteStateStore, clock: Clock
+) -> None:
+    gate = limit(store, clock)
+    gate.enter("POST /v1/messages")
+    clock.time += 3.5
+    error = refusal(gate)
+    assert (error.kind, error.status, error.retry_after) == ("rate_limit", 429, 7)
+
+
+def test_request_after_the_interval_passes(store: SqliteStateStore, clock: Clock) -> None:
+    gate = limit(store, clock)
+    gate.enter("POST /v1/messages")
+    clock.time += 10
+    gate.enter("POST /v1/messages")
+    assert clock.slept == []
+
+
+def test_waiting_requests_pass_one_interval_apart(store: SqliteStateStore, clock: Clock) -> None:
+    gate = limit(store, clock, wait=True)
+    times: list[float] = []
+    for _ in range(3):
+        gate.enter("POST /v1/messages")
+        times.append(clock.time - 1_000_000)
+    assert times == [0, 10, 20]
+
+
+def test_processes_that_share_a_store_share_the_limit(store: SqliteStateStore, clock: Clock) -> None:
+    limit(store, clock).enter("POST /v1/messages")
+    assert refusal(limit(store, clock)).retry_after == 10
+
+
+def test_refused_request_does_not_prolong_the_interval(store: SqliteStateStore, clock: Clock) -> None:
+    gate = limit(store, clock)
+    gate.enter("POST /v1/messages")
+    clock.time += 9
+    refusal(gate)
+    clock.time += 1
+    gate.enter("POST /v1/messages")
+
+
+def test_clock_that_was_set_back_does_not_lock_everybody_out(store: SqliteStateStore, clock: Clock) -> None:
+    gate = limit(store, clock, wait=True)
+    gate.enter("POST /v1/messages")
+    clock.time -= 3600
+    gate.enter("POST /v1/messages")
+    assert sum(clock.slept) < 10
+
+
+def test_turn_whose_end_is_not_yet_written_is_waited_for(store: SqliteStateStore, clock: Clock) -> None:
+    store.claim("rate-limit", "all", "another process", expires_at=clock.time + 10)
+    limit(store, clock, wait=True).enter("POST /v1/messages")
+    assert clock.time >= 1_000_010
