@@ -11,14 +11,20 @@ class StoreError(Exception):
 
 
 class SecretStore(Protocol):
-    """Long-lived secrets by name. Every method raises `StoreError` when the store is unreachable."""
+    """Long-lived secrets by name. Every method raises `StoreError` when the store is unreachable.
+
+    Names consist of a-z, 0-9, '-' and '_', start with a letter or digit and have at most 64 characters, else ValueError.
+    """
 
     def load(self, name: str) -> str | None:
         """Return the secret, or None when there is none."""
         ...
 
     def save(self, name: str, secret: str) -> None:
-        """Create or replace the secret atomically, readable by its owner only."""
+        """Create or replace the secret atomically, readable by its owner only.
+
+        Raises ValueError when it is empty or ends with a line break.
+        """
         ...
 
     def delete(self, name: str) -> None:
@@ -29,7 +35,8 @@ class SecretStore(Protocol):
 class StateStore(Protocol):
     """Small shared records, addressed by (kind, key), each with an optional expiry.
 
-    `kind` groups records that are listed together; `key` names one of them. Both are non-empty text.
+    `kind` groups records that are listed together; `key` names one of them. Both are non-empty text, else
+    ValueError. Records, leases and counters are apart: one name may stand for one of each.
     Expiry is in unix seconds by the clock given to the adapter; an expired record does not exist.
     Every method is safe to call from several threads and processes, and raises `StoreError` when the
     store is unreachable.
@@ -44,7 +51,10 @@ class StateStore(Protocol):
         ...
 
     def delete(self, kind: str, key: str, *, expected: bytes | None = None) -> bool:
-        """Remove the record and return True; with `expected`, only while it still holds that value."""
+        """Remove the record and the counters and return True if there were any.
+
+        With `expected`, remove only the record, and only while it still holds that value.
+        """
         ...
 
     def entries(self, kind: str) -> dict[str, bytes]:
@@ -64,7 +74,8 @@ class StateStore(Protocol):
     ) -> dict[str, int]:
         """Add to named counters atomically and return all counters of the record.
 
-        Counters are signed 64-bit integers that start at 0. `expires_at` is set when the record is created.
+        Counters are signed 64-bit integers that start at 0; a sum beyond that raises OverflowError and changes
+        nothing. `expires_at` is set when the record is created.
         """
         ...
 
