@@ -115,7 +115,7 @@ def plan(surface: Dialect, requested: str, model: Model, dialects: Mapping[Diale
         )
     if surface.name in model.dialects:
         return Lane(surface, surface, model, requested)
-    upstream = next((name for name in PREFERENCE if name in model.dialects), "chat")
+    upstream: DialectName = next((name for name in PREFERENCE if name in model.dialects), "chat")
     return Lane(surface, dialects[upstream], model, requested)
 
 

@@ -1,0 +1,139 @@
+"""Embeddings: what clients send made into what Copilot takes, and back (no dialect: one shape on both sides)."""
+
+from array import array
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from core.errors import InvalidRequestError, UpstreamProtocolError, invalid_json
+
+Input = str | list[int]
+DEFAULT_BATCH: Final = 256  # VS Code's, where the catalogue has no `max_inputs`
+MOST_INPUTS: Final = 2048  # OpenAI's own bound
+
+
+class EmbeddingsRequest(Struct, frozen=True):
+    """A client's request, its input made a list."""
+
+    model: str
+    inputs: list[Input]
+    encoding: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+
+
+class _Body(Struct):
+    model: str
+    input: str | list[Any]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = None
+
+
+class _UpstreamBody(Struct):
+    model: str
+    input: Sequence[Input]
+    dimensions: int | UnsetType = UNSET
+
+
+class _Vector(Struct):
+    embedding: list[float]
+    index: int | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+
+
+class EmbeddingsReply(Struct):
+    """Copilot's reply; `object` and `model` may be missing there."""
+
+    data: list[_Vector]
+    usage: _Usage | None = None
+
+
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_reply = msgspec.json.Decoder(EmbeddingsReply).decode
+
+
+def decode_request(body: bytes) -> EmbeddingsRequest:
+    """Read a client's body. Raises `InvalidRequestError` with the JSON path."""
+    try:
+        asked = _decode_body(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _refusal(error) from error
+    if asked.dimensions is not None and asked.dimensions < 1:
+        raise InvalidRequestError("dimensions must be at least 1", param="$.dimensions")
+    return EmbeddingsRequest(
+        asked.model, _inputs(asked.input), asked.encoding_format or "float", asked.dimensions
+    )
+
+
+def encode_batches(request: EmbeddingsRequest, model_id: str, batch: int | None) -> Iterator[bytes]:
+    """Yield the bodies for upstream, each with at most `batch` inputs."""
+    size = batch or DEFAULT_BATCH
+    dimensions = UNSET if request.dimensions is None else request.dimensions
+    for start in range(0, len(request.inputs), size):
+        yield msgspec.json.encode(_UpstreamBody(model_id, request.inputs[start : start + size], dimensions))
+
+
+def decode_reply(body: bytes, expected: int) -> EmbeddingsReply:
+    """Read upstream's reply, its vectors in the order of the inputs. Raises `UpstreamProtocolError`."""
+    try:
+        reply = _decode_reply(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UpstreamProtocolError(f"Copilot's embeddings reply cannot be read: {error}") from error
+    if all(vector.index is not None for vector in reply.data):
+        reply.data.sort(key=lambda vector: vector.index or 0)
+    if len(reply.data) != expected:
+        raise UpstreamProtocolError(f"Copilot returned {len(reply.data)} embeddings for {expected} inputs")
+    return reply
+
+
+def encode_response(replies: Sequence[EmbeddingsReply], request: EmbeddingsRequest) -> bytes:
+    """Write one reply for the client from all batches."""
+    vectors = [vector.embedding for reply in replies for vector in reply.data]
+    tokens = sum(reply.usage.prompt_tokens for reply in replies if reply.usage)
+    total = sum(reply.usage.total_tokens for reply in replies if reply.usage)
+    pack = _base64 if request.encoding == "base64" else list
+    return msgspec.json.encode(
+        {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": index, "embedding": pack(vector)}
+                for index, vector in enumerate(vectors)
+            ],
+            "model": request.model,
+            "usage": {"prompt_tokens": tokens, "total_tokens": total or tokens},
+        }
+    )
+
+
+def _inputs(value: str | list[Any]) -> list[Input]:
+    """Make the input a list: a bare string or a bare token array is one input."""
+    if isinstance(value, str) or (value and all(type(item) is int for item in value)):
+        value = [value]
+    if not value:
+        raise InvalidRequestError("input must not be empty", param="$.input")
+    if len(value) > MOST_INPUTS:
+        raise InvalidRequestError(f"input has more than {MOST_INPUTS} items", param="$.input")
+    for index, item in enumerate(value):
+        if not item or not (isinstance(item, str) or _is_token_array(item)):
+            raise InvalidRequestError("expected text or an array of token ids", param=f"$.input[{index}]")
+    return value
+
+
+def _is_token_array(item: object) -> bool:
+    return isinstance(item, list) and all(type(token) is int and token >= 0 for token in item)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _base64(vector: list[float]) -> str:
+    return b64encode(array("f", vector).tobytes()).decode()
+
+
+def _refusal(error: Exception) -> InvalidRequestError:
+    if isinstance(error, RecursionError):
+        return InvalidRequestError("the body is nested too deeply")
+    return invalid_json(error)  # type: ignore[arg-type]  # the two other classes of the except clause

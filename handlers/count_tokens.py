@@ -1,0 +1,60 @@
+"""POST /v1/messages/count_tokens: upstream's count when it has one, else a local estimate."""
+
+import logging
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from core.call import Call
+from core.count import estimate_tokens
+from core.dialects.messages import MESSAGES
+from core.errors import GatewayError
+from core.outgoing import Outgoing
+from handlers.reply import JSON, client_betas
+from handlers.services import Services, services
+
+log = logging.getLogger("gateway")
+
+bp = Blueprint("count_tokens", __name__)
+
+
+class Count(msgspec.Struct):
+    """The answer, upstream's and ours."""
+
+    input_tokens: int
+
+
+@bp.post("/messages/count_tokens")
+def create() -> Response:
+    """Count a prompt. The header `x-gateway-count` says who did: `upstream` or `estimate`."""
+    given = services()
+    body = request.get_data(cache=False)
+    peek = MESSAGES.peek(body)
+    lane = given.engine.lane(MESSAGES, peek.model)
+    if lane.passes_through and given.settings.upstream_count_tokens:
+        counted = _upstream_count(given, given.engine.prepare(MESSAGES, body, client_betas()))
+        if counted is not None:
+            return _answer(counted, "upstream")
+    family = "claude" if "claude" in lane.model.id else "other"
+    return _answer(estimate_tokens(MESSAGES.decode_request(body), family), "estimate")
+
+
+def _upstream_count(given: Services, call: Call) -> int | None:
+    """Ask Copilot; None when it does not count (not every account's does) or fails."""
+    outgoing = Outgoing(
+        path=f"{call.outgoing.path}/count_tokens",
+        body=call.outgoing.body,
+        initiator=call.outgoing.initiator,
+        betas=call.outgoing.betas,
+    )
+    try:
+        upstream = given.copilot.open(outgoing)
+        count = msgspec.json.decode(upstream.read_all(), type=Count).input_tokens
+    except (GatewayError, msgspec.DecodeError) as error:
+        log.info("count_tokens.estimated reason=%r", str(error))
+        return None
+    return count if count > 1 else None
+
+
+def _answer(count: int, source: str) -> Response:
+    return Response(msgspec.json.encode(Count(count)), mimetype=JSON, headers={"x-gateway-count": source})

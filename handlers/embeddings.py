@@ -1,0 +1,35 @@
+"""POST /v1/embeddings."""
+
+from flask import Blueprint, Response, request
+
+from core import embeddings
+from core.errors import InvalidRequestError
+from core.outgoing import Outgoing
+from core.route import resolve
+from handlers.reply import JSON
+from handlers.services import services
+
+bp = Blueprint("embeddings", __name__)
+
+
+@bp.post("/embeddings")
+def create() -> Response:
+    """Embed text; batches over the model's limit are split and joined again."""
+    given = services()
+    asked = embeddings.decode_request(request.get_data(cache=False))
+    settings = given.settings
+    model = resolve(asked.model, given.catalogue.models(), settings.aliases)
+    if model.kind != "embeddings":
+        raise InvalidRequestError(f"'{model.id}' is not an embeddings model.", param="$.model")
+    for gate in given.gates:
+        gate.enter(f"embeddings {asked.model}")
+    replies: list[embeddings.EmbeddingsReply] = []
+    left = len(asked.inputs)
+    for body in embeddings.encode_batches(asked, model.id, model.max_inputs):
+        reply = given.copilot.open(Outgoing(path="/embeddings", body=body)).read_all()
+        expected = min(left, model.max_inputs or embeddings.DEFAULT_BATCH)
+        replies.append(embeddings.decode_reply(reply, expected))
+        left -= expected
+    return Response(
+        embeddings.encode_response(replies, asked), mimetype=JSON, headers={"x-gateway-model": model.id}
+    )

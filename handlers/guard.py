@@ -1,0 +1,109 @@
+"""Who may call: checks before any handler runs. Trust never comes from the peer's address."""
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import Request, request
+
+from core.errors import GatewayError
+from core.settings import Settings
+from handlers.services import services
+
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+# Liveness is asked by machines that hold no key; it says nothing but "ok".
+OPEN_PATHS: Final = frozenset({"/healthz"})
+
+
+def check() -> None:
+    """Refuse a request that may not be served. Raises `GatewayError`."""
+    given = services()
+    check_host(request, given.settings)
+    check_origin(request, given.settings)
+    if request.path.rstrip("/") in OPEN_PATHS:
+        return
+    if given.keys is not None and not any(given.keys.authenticate(key) for key in presented_keys(request)):
+        raise GatewayError(
+            "Missing or wrong API key: send the gateway's key as `Authorization: Bearer` or `x-api-key`.",
+            kind="authentication",
+            code="invalid_api_key",
+        )
+    if request.method in {"POST", "PUT", "PATCH"}:
+        check_content(request)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a bind address or host name is this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_host(incoming: Request, settings: Settings) -> None:
+    """Refuse foreign Host headers: a page that rebinds its own name to this address must not get in."""
+    host = _host_name(incoming.headers.get("Host", ""))
+    if not _is_ours(host, settings):
+        raise GatewayError(
+            f"The host name '{host[:100]}' is not served here; add it to the setting `allowed_hosts`.",
+            kind="permission",
+            code="host_not_allowed",
+        )
+
+
+def check_origin(incoming: Request, settings: Settings) -> None:
+    """Refuse requests that a foreign web page makes."""
+    origin = incoming.headers.get("Origin")
+    if origin is not None and not _is_ours(_host_name(urlsplit(origin).netloc), settings):
+        raise GatewayError(
+            "Requests from other web pages are refused.", kind="permission", code="origin_not_allowed"
+        )
+
+
+def check_content(incoming: Request) -> None:
+    """Refuse bodies that are not JSON: browsers send those across origins without asking first."""
+    if incoming.mimetype != "application/json" and not incoming.mimetype.endswith("+json"):
+        raise GatewayError(
+            "Send the body with `Content-Type: application/json`.", kind="unsupported_media_type"
+        )
+    encoding = incoming.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise GatewayError(
+            f"The content encoding '{encoding[:40]}' is not supported; send the body uncompressed.",
+            kind="unsupported_media_type",
+        )
+
+
+def presented_keys(incoming: Request) -> Iterable[str]:
+    """Return the keys that a request shows, in either customary header."""
+    scheme, _, token = incoming.headers.get("Authorization", "").partition(" ")
+    candidates = (token.strip() if scheme.lower() == "bearer" else "", incoming.headers.get("x-api-key", ""))
+    return [key for key in candidates if key]
+
+
+def _host_name(netloc: str) -> str:
+    try:
+        return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_ours(host: str, settings: Settings) -> bool:
+    if host in LOOPBACK_NAMES or host in {
+        settings.host.lower(),
+        *(name.lower() for name in settings.allowed_hosts),
+    }:
+        return bool(host)
+    # Bound elsewhere (a key is then mandatory): rebinding needs a name, so a bare address is safe.
+    return not is_loopback(settings.host) and _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""GET /v1/models and /v1/models/{id}, in OpenAI's shape, or Anthropic's when `anthropic-version` is sent."""
+
+from typing import Final
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from core.errors import InvalidRequestError
+from core.model import Model
+from core.route import resolve
+from handlers.reply import JSON
+from handlers.services import services
+
+bp = Blueprint("models", __name__)
+
+# Copilot does not say when a model was published; clients only need a valid moment.
+CREATED: Final = 1_735_689_600
+CREATED_AT: Final = "2025-01-01T00:00:00Z"
+
+
+@bp.get("/models")
+def index() -> Response:
+    """List the models of the live catalogue."""
+    models = services().catalogue.models()
+    if "anthropic-version" in request.headers:
+        return _json(_anthropic_page([model for model in models if model.kind == "chat"]))
+    return _json({"object": "list", "data": [_openai(model) for model in models]})
+
+
+@bp.get("/models/<path:model_id>")
+def show(model_id: str) -> Response:
+    """Describe one model; ids are resolved as they are in a request."""
+    settings = services().settings
+    model = resolve(model_id, services().catalogue.models(), settings.aliases, settings.small_model)
+    return _json(_anthropic(model) if "anthropic-version" in request.headers else _openai(model))
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), mimetype=JSON)
+
+
+def _openai(model: Model) -> dict[str, object]:
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": CREATED,
+        "owned_by": model.vendor or "github-copilot",
+        "display_name": model.name or model.id,
+        "type": model.kind,
+        "context_window": model.context_window,
+        "max_input_tokens": model.max_prompt,
+        "max_output_tokens": model.max_output,
+        "supported_endpoints": list(model.dialects),
+        "reasoning_efforts": list(model.efforts),
+        "vision": model.vision,
+        "tools": model.tools,
+        "policy": model.policy,
+        "preview": model.preview,
+    }
+
+
+def _anthropic(model: Model) -> dict[str, object]:
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.name or model.id,
+        "created_at": CREATED_AT,
+        "max_input_tokens": model.max_prompt or model.context_window,
+        "max_tokens": model.max_output,
+    }
+
+
+def _anthropic_page(models: list[Model]) -> dict[str, object]:
+    """Page as Anthropic's list does: `limit`, `after_id`, `before_id`."""
+    after, before = request.args.get("after_id"), request.args.get("before_id")
+    ids = [model.id for model in models]
+    first = ids.index(after) + 1 if after in ids else 0
+    last = ids.index(before) if before in ids else len(ids)
+    window, limit = models[first:last], _limit()
+    page = window[-limit:] if before in ids else window[:limit]
+    return {
+        "data": [_anthropic(model) for model in page],
+        "has_more": len(page) < len(window),
+        "first_id": page[0].id if page else None,
+        "last_id": page[-1].id if page else None,
+    }
+
+
+def _limit() -> int:
+    text = request.args.get("limit", "1000")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= 1000):  # noqa: PLR2004 - Anthropic's bounds
+        raise InvalidRequestError("limit must be a number from 1 to 1000", param="limit")
+    return int(text)

@@ -1,0 +1,43 @@
+"""What the handlers were given: built by a composition root, kept in `app.extensions`."""
+
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from flask import current_app
+from msgspec import Struct
+
+from core.access.keys import KeyRing
+from core.call import Engine
+from core.copilot.catalogue import Catalogue
+from core.copilot.client import CopilotClient
+from core.copilot.usage import Quota
+from core.settings import Settings
+
+EXTENSION = "gateway"
+
+
+class Gate(Protocol):
+    """Something that may hold a request up, or refuse it with a `GatewayError`: a rate limit, a manual approval."""
+
+    def enter(self, what: str) -> None:
+        """Let the request pass, when its time has come."""
+        ...
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """Everything a handler may touch. `keys` is None where no key is asked (loopback without `api_key`)."""
+
+    settings: Settings
+    engine: Engine
+    copilot: CopilotClient
+    catalogue: Catalogue
+    quota: Callable[[], Quota]
+    keys: KeyRing | None
+    gates: tuple[Gate, ...]
+    now: Callable[[], float]
+    new_id: Callable[[str], str]
+
+
+def services() -> Services:
+    """Return the services of the running app."""
+    return cast("Services", current_app.extensions[EXTENSION])
