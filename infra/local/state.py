@@ -82,7 +82,7 @@ class SqliteStateStore:
             )
 
     def delete(self, kind: str, key: str, *, expected: bytes | None = None) -> bool:
-        """Remove the record and return True; with `expected`, only while it still holds that value."""
+        """Remove the record and the counters; with `expected`, only the record while it still holds that value."""
         _check(kind, key)
         where = (kind, key, self._now())
         with self._database.transaction() as connection:
