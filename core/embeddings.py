@@ -1,5 +1,6 @@
 """Embeddings: what clients send made into what Copilot takes, and back (no dialect: one shape on both sides)."""
 
+import sys
 from array import array
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -130,7 +131,10 @@ def _is_token_array(item: object) -> bool:
 
 
 def _base64(vector: list[float]) -> str:
-    return b64encode(array("f", vector).tobytes()).decode()
+    packed = array("f", vector)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return b64encode(packed.tobytes()).decode()
 
 
 def _refusal(error: Exception) -> InvalidRequestError:

@@ -62,11 +62,9 @@ class SSEDecoder:
 
     def close(self) -> list[ServerSentEvent]:
         """Return what the stream held when it ended without a blank line."""
-        if self._rest:
-            self._line(self._rest.rstrip(b"\r"))
-            self._rest = b""
-        event = self._line(b"")
-        return [] if event is None else [event]
+        last = [self._rest.removesuffix(b"\r"), b""] if self._rest else [b""]
+        self._rest = b""
+        return [event for event in map(self._line, last) if event is not None]
 
     def _line(self, line: bytes) -> ServerSentEvent | None:
         if not line:

@@ -141,15 +141,6 @@ def test_short_name_of_the_token_gives_way_to_the_full_one(environ: dict[str, st
     assert load_settings({}, environ).github_token == "gho_full"
 
 
-@pytest.mark.parametrize("token", ["ghp_abc", "github_pat_abc"])
-def test_personal_access_token_is_refused_with_the_remedy(environ: dict[str, str], token: str) -> None:
-    message = refusal(environ | {"COPILOT_GATEWAY_GITHUB_TOKEN": token})
-    assert message == (
-        "The GitHub token is a personal access token, which Copilot refuses. "
-        "Remove it and run `copilot-gateway auth`."
-    )
-
-
 def test_secrets_are_never_shown() -> None:
     settings = Settings(api_key=Secret("hidden-key"), github_token=Secret("gho_hidden"))
     assert "hidden" not in repr(settings)

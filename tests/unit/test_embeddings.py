@@ -1,0 +1,83 @@
+"""Embeddings: any client's input becomes what Copilot takes."""
+
+from base64 import b64decode
+from struct import unpack
+
+import msgspec
+import pytest
+
+from core.embeddings import decode_reply, decode_request, encode_batches, encode_response
+from core.errors import InvalidRequestError, UpstreamProtocolError
+
+
+def body(**members: object) -> bytes:
+    return msgspec.json.encode({"model": "e", **members})
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [("text", ["text"]), (["a", "b"], ["a", "b"]), ([1, 2], [[1, 2]]), ([[1], [2, 3]], [[1], [2, 3]])],
+)
+def test_input_becomes_a_list(asked: object, sent: object) -> None:
+    """AC-64."""
+    (batch,) = encode_batches(decode_request(body(input=asked, dimensions=8)), "m", None)
+    assert {"model": "m", "input": sent, "dimensions": 8} == msgspec.json.decode(batch)
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"input": ""}, "$.input[0]"),
+        ({"input": []}, "$.input"),
+        ({"input": ["a", ""]}, "$.input[1]"),
+        ({"input": ["a", 7]}, "$.input[1]"),
+        ({"input": [True]}, "$.input[0]"),
+        ({"input": [[-1]]}, "$.input[0]"),
+        ({"input": {}}, "$.input"),
+        ({"input": "x", "dimensions": 0}, "$.dimensions"),
+        ({"input": "x", "encoding_format": "hex"}, "$.encoding_format"),
+        ({}, "$"),
+        ({"input": ["x"] * 2049}, "$.input"),
+    ],
+)
+def test_bad_input_names_its_place(asked: dict[str, object], param: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        decode_request(body(**asked))
+    assert param == caught.value.param
+
+
+def test_a_deep_body_is_refused() -> None:
+    with pytest.raises(InvalidRequestError):
+        decode_request(b'{"model":"m","input":' + b"[" * 100_000)
+
+
+def test_batches_are_split_and_joined_in_order() -> None:
+    asked = decode_request(body(input=["a", "b", "c"]))
+    assert [["a", "b"], ["c"]] == [
+        msgspec.json.decode(part)["input"] for part in encode_batches(asked, "m", 2)
+    ]
+    replies = [
+        decode_reply(
+            b'{"data":[{"index":1,"embedding":[2.0]},{"index":0,"embedding":[1.0]}],"usage":{"prompt_tokens":3}}',
+            2,
+        ),
+        decode_reply(b'{"data":[{"embedding":[3.0]}],"usage":{"prompt_tokens":4}}', 1),
+    ]
+    answer = msgspec.json.decode(encode_response(replies, asked))
+    assert [[1.0], [2.0], [3.0]] == [item["embedding"] for item in answer["data"]]
+    assert {"prompt_tokens": 7, "total_tokens": 7} == answer["usage"]
+    assert ("list", "e") == (answer["object"], answer["model"])
+
+
+def test_base64_is_little_endian_float32() -> None:
+    asked = decode_request(body(input="x", encoding_format="base64"))
+    answer = msgspec.json.decode(
+        encode_response([decode_reply(b'{"data":[{"embedding":[0.5,-2]}]}', 1)], asked)
+    )
+    assert (0.5, -2.0) == unpack("<2f", b64decode(answer["data"][0]["embedding"]))
+
+
+@pytest.mark.parametrize("reply", [b"", b"[]", b'{"data":[]}', b'{"data":[{"embedding":"x"}]}', b"\xff"])
+def test_a_broken_reply_is_an_upstream_error(reply: bytes) -> None:
+    with pytest.raises(UpstreamProtocolError):
+        decode_reply(reply, 1)
