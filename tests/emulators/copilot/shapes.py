@@ -1,0 +1,50 @@
+"""Read untrusted JSON without ever raising: wrong types come out empty."""
+
+from typing import Any, Final, cast
+
+import msgspec
+
+Obj = dict[str, Any]
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder()
+
+
+def members(value: object) -> Obj:
+    """Return a JSON object's members, or none when it is no object."""
+    return cast("Obj", value) if isinstance(value, dict) else {}
+
+
+def items(value: object) -> list[Any]:
+    """Return a JSON array's items, or none when it is no array."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def objects(value: object) -> list[Obj]:
+    """Return those items of a JSON array that are objects."""
+    return [cast("Obj", item) for item in items(value) if isinstance(item, dict)]
+
+
+def string(value: object) -> str:
+    """Return a JSON string, or "" when it is none."""
+    return value if isinstance(value, str) else ""
+
+
+def integer(value: object, default: int = 0) -> int:
+    """Return a JSON number as an integer, or the default."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return default
+    return int(value)
+
+
+def decode(raw: bytes) -> object:
+    """Decode JSON; raise ValueError when it is not valid."""
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def encode(value: object) -> bytes:
+    """Encode as compact JSON."""
+    return _ENCODER.encode(value)
