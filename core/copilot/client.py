@@ -1,0 +1,276 @@
+"""Requests to Copilot: the right token, host and headers, the retries that help, every failure as a GatewayError."""
+
+import re
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from core.copilot.failures import MAX_ERROR_BODY, Failure, as_error, read_failure, unreachable
+from core.copilot.faults import TransportError
+from core.copilot.headers import copilot_headers
+from core.copilot.token import CopilotToken, CopilotTokens
+from core.copilot.transport import Pending, RawReply, Transport
+from core.copilot.usage import Allowance, read_quota_headers
+from core.errors import GatewayError
+from core.outgoing import Outgoing
+from core.settings import Settings
+
+_ERROR_BODY_PATIENCE: Final = 10.0
+_REPLY_LIMIT: Final = 64 * 1024 * 1024
+
+
+class _Remedy(Enum):
+    """What may be tried before giving up; each at most once a request, always before the client sees a byte."""
+
+    RENEW = auto()  # another token (and host): the request was refused at the door
+    AGAIN = auto()  # the same once more: upstream stumbled
+
+
+# 403 and 421 are refused at the door too: a policy that changed, an account that moved to another host.
+_BY_STATUS: Final[dict[int, _Remedy]] = {
+    401: _Remedy.RENEW,
+    403: _Remedy.RENEW,
+    421: _Remedy.RENEW,
+    408: _Remedy.AGAIN,
+    500: _Remedy.AGAIN,
+    502: _Remedy.AGAIN,
+}
+# VS Code refetches its token on these two texts only; any other 403 is final.
+_POLICY: Final = re.compile(r"access denied|not authorized to use this copilot feature", re.IGNORECASE)
+
+
+class CopilotClient:
+    """Sends what the engine made; shared by all threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tokens: CopilotTokens,
+        transport: Transport,
+        *,
+        now: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.settings = settings
+        self.tokens = tokens
+        self.transport = transport
+        self.now = now
+        self.new_id = new_id
+
+    def begin(self, outgoing: Outgoing, *, method: str = "POST") -> "PendingReply":
+        """Prepare a request; nothing is sent before the first `wait`."""
+        return PendingReply(self, outgoing, method)
+
+    def open(self, outgoing: Outgoing, *, method: str = "POST") -> "UpstreamReply":
+        """Send and wait for the head of a successful reply; raises GatewayError."""
+        pending = self.begin(outgoing, method=method)
+        while (reply := pending.wait(self.settings.first_byte_timeout)) is None:
+            pass
+        return reply
+
+    def post_json(self, path: str, body: bytes) -> bytes:
+        """Post a small JSON request and return the whole reply: embeddings, `/models/session`, token counting.
+
+        Raises GatewayError. The gateway asks for these itself, so they are marked `agent`.
+        """
+        return self.open(Outgoing(path=path, body=body, initiator="agent")).read_all()
+
+    def get(self, path: str) -> bytes:
+        """Get a whole document below the API host; raises GatewayError."""
+        return self.open(Outgoing(path=path, body=b"", initiator="agent"), method="GET").read_all()
+
+
+class PendingReply:
+    """One request with its retries.
+
+    `_attempt` is the attempt under way, None between two. `_spent` holds the remedies already used. An attempt that
+    follows `AGAIN` is marked `agent` (no person asked for it, as in VS Code); one that follows `RENEW` keeps its
+    initiator, because upstream turned the first away before it counted.
+    """
+
+    def __init__(self, client: CopilotClient, outgoing: Outgoing, method: str) -> None:
+        self._client = client
+        self._outgoing = outgoing
+        self._method = method
+        self._attempt: Pending | None = None
+        self._token: CopilotToken | None = None
+        self._spent: set[_Remedy] = set()
+        self._deadline = client.now() + client.settings.first_byte_timeout
+
+    def wait(self, timeout: float) -> "UpstreamReply | None":
+        """Drive the request for up to `timeout` silent seconds; return the reply, or None while upstream is silent.
+
+        Raises GatewayError for every failure that no remedy helps, and `timeout` after `first_byte_timeout`. Opening a
+        connection and renewing the token are not interrupted by `timeout`; they have limits of their own.
+        """
+        until = self._client.now() + timeout
+        while True:
+            left = min(until, self._deadline) - self._client.now()
+            try:
+                raw = self._current().wait(max(left, 0.0))
+            except TransportError as error:
+                self._recover(error)
+                continue
+            if raw is None:
+                self._check_patience()
+                return None
+            reply = self._judge(raw)
+            if reply is not None:
+                return reply
+
+    def close(self) -> None:
+        """Give up; upstream sees the connection end."""
+        if self._attempt is not None:
+            self._attempt.close()
+            self._attempt = None
+
+    def _current(self) -> Pending:
+        if self._attempt is None:
+            token = self._token = self._client.tokens.current()
+            self._attempt = self._client.transport.send(
+                self._method,
+                token.base_url + self._outgoing.path,
+                self._headers(token),
+                self._outgoing.body,
+                repeatable=self._outgoing.repeatable,
+            )
+        return self._attempt
+
+    def _headers(self, token: CopilotToken) -> dict[str, str]:
+        return copilot_headers(
+            self._client.settings,
+            token.value,
+            self._outgoing,
+            initiator="agent" if _Remedy.AGAIN in self._spent else self._outgoing.initiator,
+            request_id=self._client.new_id(),
+        )
+
+    def _check_patience(self) -> None:
+        if self._client.now() >= self._deadline:
+            self.close()
+            raise GatewayError(
+                f"Copilot did not begin to answer within {self._client.settings.first_byte_timeout:g} seconds.",
+                kind="timeout",
+                code="first_byte_timeout",
+            )
+
+    def _recover(self, error: TransportError) -> None:
+        self._attempt = None
+        if error.kind != "cut" or not self._may(_Remedy.AGAIN):
+            raise unreachable(error) from error
+        self._spent.add(_Remedy.AGAIN)
+
+    def _may(self, remedy: _Remedy) -> bool:
+        return remedy not in self._spent and (remedy is _Remedy.RENEW or self._outgoing.repeatable)
+
+    def _judge(self, raw: RawReply) -> "UpstreamReply | None":
+        """Return a successful reply; None when another attempt is worth it; raise GatewayError otherwise."""
+        self._attempt = None
+        if 200 <= raw.status < 300:  # noqa: PLR2004 - the successful statuses
+            return UpstreamReply(self._client, raw)
+        failure = self._failure(raw)
+        remedy = _remedy(failure)
+        if remedy is not None and self._may(remedy):
+            self._spent.add(remedy)
+            if remedy is _Remedy.AGAIN or self._renew():
+                return None
+        raise as_error(failure)
+
+    def _failure(self, raw: RawReply) -> Failure:
+        try:
+            body = raw.read_all(MAX_ERROR_BODY, timeout=_ERROR_BODY_PATIENCE)
+        except TransportError:
+            body = b""  # the status says enough
+        failure = read_failure(raw.status, raw.headers, body, self._client.now())
+        if self._token is not None and self._token.value in failure.message:
+            return msgspec.structs.replace(failure, message=failure.message.replace(self._token.value, "***"))
+        return failure
+
+    def _renew(self) -> bool:
+        """Get another token or host; return False when there is no other."""
+        old = self._token
+        if old is None:
+            return False
+        self._client.tokens.invalidate(old)
+        new = self._client.tokens.current()
+        return (new.value, new.base_url) != (old.value, old.base_url)
+
+
+class UpstreamReply:
+    """A successful reply whose head is there. Header names are lower case."""
+
+    def __init__(self, client: CopilotClient, raw: RawReply) -> None:
+        self.status = raw.status
+        self.headers = raw.headers
+        self._raw = raw
+        self._now = client.now
+        self._idle_timeout = client.settings.idle_timeout
+        self._heard_at = client.now()
+
+    @property
+    def request_id(self) -> str | None:
+        """GitHub's id of this request, what its support asks for."""
+        return self.headers.get("x-github-request-id")
+
+    @property
+    def quotas(self) -> dict[str, Allowance]:
+        """The quota snapshots that came with the reply, by name."""
+        return read_quota_headers(self.headers)
+
+    def read(self, timeout: float) -> bytes | None:
+        """Return the bytes that are there; None after `timeout` silent seconds; b"" at the clean end of the body.
+
+        Raises GatewayError `upstream` when the body was cut, `timeout` after `idle_timeout` silent seconds.
+        """
+        try:
+            left = self._heard_at + self._idle_timeout - self._now()
+            chunk = self._raw.read(min(timeout, max(left, 0.0)))
+        except TransportError as error:
+            raise self._with_id(unreachable(error)) from error
+        now = self._now()
+        if chunk is not None:
+            self._heard_at = now
+        elif now - self._heard_at >= self._idle_timeout:
+            self.close()
+            raise self._with_id(
+                GatewayError(
+                    f"Copilot sent nothing for {self._idle_timeout:g} seconds.",
+                    kind="timeout",
+                    code="idle_timeout",
+                )
+            )
+        return chunk
+
+    def read_all(self, limit: int = _REPLY_LIMIT) -> bytes:
+        """Return the whole body; raises GatewayError like `read`, and `upstream` when it is over `limit` bytes."""
+        parts: list[bytes] = []
+        size = 0
+        while (part := self.read(self._idle_timeout)) != b"":
+            parts.append(part or b"")
+            size += len(part or b"")
+            if size > limit:
+                self.close()
+                raise self._with_id(
+                    unreachable(TransportError("too_large", f"the answer is over {limit} bytes"))
+                )
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Stop reading; unless the body was at its end, upstream sees the connection close."""
+        self._raw.close()
+
+    def _with_id(self, error: GatewayError) -> GatewayError:
+        error.upstream_request_id = self.request_id
+        return error
+
+
+def _remedy(failure: Failure) -> _Remedy | None:
+    if failure.is_block:
+        return None
+    if failure.status == 401 and not failure.token_is_dead:  # noqa: PLR2004 - see token_is_dead
+        return None
+    if failure.status == 403 and not _POLICY.search(failure.message):  # noqa: PLR2004
+        return None
+    return _BY_STATUS.get(failure.status)

@@ -1,0 +1,272 @@
+"""The Copilot token: from memory, else from the shared store, else by one exchange for everybody."""
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final, cast
+
+import msgspec
+from msgspec import Struct
+
+from core.copilot.exchange import Grant, exchange, refuse_unusable
+from core.copilot.hosts import copilot_base, hosts_of
+from core.copilot.transport import Transport
+from core.errors import ErrorKind, GatewayError
+from core.ports import GITHUB_TOKEN, SecretStore, StateStore, StoreError
+from core.settings import Secret, Settings
+
+MARGIN: Final = 300.0  # seconds before its end that a token is renewed
+_LEASE: Final = 30.0  # longer than an exchange may take
+_PATIENCE: Final = 25.0  # how long somebody else's exchange is waited for
+_STEP: Final = 0.1
+_REFUSAL_LIFE: Final = 30.0  # a dead login asks GitHub twice a minute at most, however many requests come
+_DIRECT_LIFE: Final = 900.0  # how long the login is held in memory before the secret store is asked again
+_RENEWALS: Final = 4  # forced renewals a minute: beyond that the token is not what is wrong
+_MINUTE: Final = 60.0
+
+_TOKENS: Final = "copilot-token"
+_LEASES: Final = "copilot-token-lease"
+_REFUSALS: Final = "copilot-token-refusal"
+
+
+class CopilotToken(Struct, frozen=True, kw_only=True):
+    """A bearer and the one host that it is for. `expires_at` is unix seconds by our own clock."""
+
+    value: Secret
+    base_url: str
+    expires_at: float
+    sku: str = ""
+
+
+class _Refusal(Struct, frozen=True):
+    """A failed exchange, remembered so that it is not repeated at once."""
+
+    message: str
+    kind: ErrorKind
+    until: float
+    code: str | None = None
+    retry_after: int | None = None
+
+
+class CopilotTokens:
+    """Hands out the current Copilot token.
+
+    A valid token comes from memory without a lock. Otherwise one thread of one process exchanges, under a lease in the
+    state store; the others keep the old token while it lives, else wait for the new one. A token is stored under a hash
+    of GitHub token, host and identity, so that no account ever gets another one's token or host.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        secrets: SecretStore,
+        state: StateStore,
+        transport: Transport,
+        *,
+        now: Callable[[], float],
+        new_id: Callable[[], str],
+        wait: Callable[[float], None],
+    ) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._state = state
+        self._transport = transport
+        self._now = now
+        self._new_id = new_id
+        self._wait = wait
+        self._lock = threading.Lock()
+        self._token: CopilotToken | None = None
+        self._refusal: tuple[str, _Refusal] | None = None
+        self._forced: deque[float] = deque(maxlen=_RENEWALS)
+
+    def current(self) -> CopilotToken:
+        """Return a token that lives; raises GatewayError with a remedy when there is none to be had."""
+        token = self._token
+        if token is not None and self._left(token) > MARGIN:
+            return token
+        alive = token is not None and self._left(token) > 0
+        if not self._lock.acquire(blocking=not alive):
+            return cast("CopilotToken", token)  # somebody renews it already, and it still lives
+        try:
+            renewed = self._token
+            if renewed is not None and self._left(renewed) > MARGIN:
+                return renewed
+            self._token = self._renewed(renewed)
+            return self._token
+        finally:
+            self._lock.release()
+
+    def invalidate(self, token: CopilotToken) -> None:
+        """Forget this token if it is still the current one, here and in the store; another one is left alone.
+
+        Raises GatewayError `upstream` when tokens are refused faster than a token can possibly go bad.
+        """
+        with self._lock:
+            if self._token is not None and self._token.value == token.value:
+                now = self._now()
+                if len(self._forced) == _RENEWALS and now - self._forced[0] < _MINUTE:
+                    raise GatewayError(
+                        "Copilot refuses every token that GitHub gives out. Try again in a minute.",
+                        kind="upstream",
+                        code="tokens_refused",
+                    )
+                self._forced.append(now)
+                self._token = None
+        self._forget(token)
+
+    def github_token(self) -> Secret:
+        """Return the long-lived GitHub token; raises GatewayError `login_required` when nobody has logged in."""
+        try:
+            text = self._settings.github_token or self._secrets.load(GITHUB_TOKEN) or ""
+        except StoreError as error:
+            raise GatewayError(f"The GitHub login cannot be read: {error}", kind="overloaded") from error
+        if not text.strip():
+            raise GatewayError(
+                'Nobody is logged in to GitHub. Run "copilot-gateway auth".',
+                kind="login_required",
+                code="no_login",
+            )
+        refuse_unusable(text.strip(), self._settings)
+        return Secret(text.strip())
+
+    def account(self) -> str:
+        """Return a hash that names the account, its host and the identity, for keys of shared records."""
+        return self._key(self.github_token())
+
+    def _left(self, token: CopilotToken) -> float:
+        return token.expires_at - self._now()
+
+    def _key(self, github_token: str) -> str:
+        hosts = hosts_of(self._settings)
+        parts = (github_token, hosts.rest, hosts.configured or hosts.copilot, self._settings.identity)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+    def _renewed(self, old: CopilotToken | None) -> CopilotToken:
+        github_token = self.github_token()
+        if self._settings.identity == "direct":
+            base = copilot_base(hosts_of(self._settings), None)
+            return CopilotToken(value=github_token, base_url=base, expires_at=self._now() + _DIRECT_LIFE)
+        try:
+            return self._shared(self._key(github_token), github_token, old)
+        except GatewayError:
+            stored = self._stored(self._key(github_token))
+            for token in (stored, old):
+                if token is not None and self._left(token) > 0:
+                    return token
+            raise
+
+    def _shared(self, key: str, github_token: str, old: CopilotToken | None) -> CopilotToken:
+        owner = self._new_id()
+        deadline = self._now() + _PATIENCE
+        # A clock that stands still must not wait for ever, so the rounds are counted too.
+        for _ in range(int(_PATIENCE / _STEP)):
+            stored = self._stored(key)
+            if stored is not None and self._left(stored) > MARGIN:
+                return stored
+            self._raise_remembered(key)
+            if self._claim(key, owner):
+                try:
+                    return self._leased(key, github_token)
+                finally:
+                    self._release(key, owner)
+            for token in (stored, old):
+                if token is not None and self._left(token) > 0:
+                    return token
+            if self._now() >= deadline:
+                break
+            self._wait(_STEP)
+        raise GatewayError(
+            "Another process is fetching a Copilot token and does not finish. Try again.",
+            kind="overloaded",
+            retry_after=5,
+        )
+
+    def _leased(self, key: str, github_token: str) -> CopilotToken:
+        stored = self._stored(key)  # the previous holder of the lease may have just saved it
+        if stored is not None and self._left(stored) > MARGIN:
+            return stored
+        self._raise_remembered(key)
+        try:
+            grant = exchange(self._transport, self._settings, github_token, self._now)
+        except GatewayError as error:
+            self._remember(key, error, github_token)
+            raise
+        self._save(_TOKENS, key, msgspec.json.encode(grant), grant.expires_at)
+        return _token(grant)
+
+    # The shared store is a convenience here: without it every process exchanges for itself.
+
+    def _stored(self, key: str) -> CopilotToken | None:
+        record = self._load(_TOKENS, key)
+        try:
+            return None if record is None else _token(msgspec.json.decode(record, type=Grant))
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+
+    def _forget(self, token: CopilotToken) -> None:
+        if self._settings.identity == "direct":
+            return
+        key = self._key(self.github_token())
+        record = self._load(_TOKENS, key)
+        stored = self._stored(key) if record is not None else None
+        if stored is not None and stored.value == token.value:
+            try:
+                self._state.delete(_TOKENS, key, expected=record)
+            except StoreError:
+                return
+
+    def _raise_remembered(self, key: str) -> None:
+        refusal = self._remembered(key)
+        if refusal is not None and refusal.until > self._now():
+            raise GatewayError(
+                refusal.message, kind=refusal.kind, code=refusal.code, retry_after=refusal.retry_after
+            )
+
+    def _remembered(self, key: str) -> _Refusal | None:
+        if self._refusal is not None and self._refusal[0] == key and self._refusal[1].until > self._now():
+            return self._refusal[1]
+        record = self._load(_REFUSALS, key)
+        try:
+            return None if record is None else msgspec.json.decode(record, type=_Refusal)
+        except (msgspec.DecodeError, UnicodeError):
+            return None
+
+    def _remember(self, key: str, error: GatewayError, github_token: str) -> None:
+        until = self._now() + min(max(error.retry_after or 0, _REFUSAL_LIFE), _LEASE * 10)
+        if error.kind in {"upstream", "timeout"}:
+            until = self._now() + 2.0  # a network that comes back is used at once
+        message = error.message.replace(github_token, "***")
+        refusal = _Refusal(message, error.kind, until, error.code, error.retry_after)
+        self._refusal = (key, refusal)
+        self._save(_REFUSALS, key, msgspec.json.encode(refusal), until)
+
+    def _load(self, kind: str, key: str) -> bytes | None:
+        try:
+            return self._state.load(kind, key)
+        except StoreError:
+            return None
+
+    def _save(self, kind: str, key: str, record: bytes, expires_at: float) -> None:
+        try:
+            self._state.save(kind, key, record, expires_at=expires_at)
+        except StoreError:
+            return
+
+    def _claim(self, key: str, owner: str) -> bool:
+        try:
+            return self._state.claim(_LEASES, key, owner, expires_at=self._now() + _LEASE)
+        except StoreError:
+            return True
+
+    def _release(self, key: str, owner: str) -> None:
+        try:
+            self._state.release(_LEASES, key, owner)
+        except StoreError:
+            return
+
+
+def _token(grant: Grant) -> CopilotToken:
+    return CopilotToken(
+        value=Secret(grant.value), base_url=grant.base_url, expires_at=grant.expires_at, sku=grant.sku
+    )
