@@ -67,7 +67,6 @@ def load_settings(
             origins[found.name] = found.where
     values["data_dir"] = str(directory)
     settings = Settings(**values)
-    _check_token(settings)
     _check_hosts(settings, origins)
     return settings
 
@@ -110,16 +109,6 @@ def _check_hosts(settings: Settings, origins: Mapping[str, str]) -> None:
     except GatewayError as error:
         where = [origin for name, origin in origins.items() if name in error.message.split()]
         raise SettingsError(" ".join([error.message, *(f"({origin})" for origin in where)])) from error
-
-
-def _check_token(settings: Settings) -> None:
-    """Refuse personal access tokens where Copilot does: the exchange takes none, and a classic one works nowhere."""
-    refused = ("ghp_",) if settings.identity == "direct" else ("ghp_", "github_pat_")
-    if settings.github_token.startswith(refused):
-        raise SettingsError(
-            "The GitHub token is a personal access token, which Copilot refuses. "
-            "Remove it and run `copilot-gateway auth`."
-        )
 
 
 def _default_directory(environ: Mapping[str, str], platform: str) -> Path:

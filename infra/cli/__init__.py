@@ -1,1 +1,5 @@
-"""The copilot-gateway command."""
+"""The `copilot-gateway` command."""
+
+from infra.cli.app import main
+
+__all__ = ["main"]

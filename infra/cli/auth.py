@@ -1,0 +1,47 @@
+"""`copilot-gateway auth`: log in to GitHub without starting the server."""
+
+import click
+
+from core.errors import GatewayError
+from infra.cli.console import say, warn
+from infra.cli.notice import NOTICE
+from infra.cli.options import settings, show_token_option, verbose_option
+from infra.cli.session import Session
+
+
+@click.command("auth")
+@verbose_option
+@show_token_option
+@click.option("--force", is_flag=True, help="Log in anew, also when a login is stored.")
+@click.option("--browser", is_flag=True, help="Open GitHub's page in the browser.")
+def command(*, verbose: bool | None, show_token: bool | None, force: bool, browser: bool) -> None:
+    """Log in to GitHub without starting the server.
+
+    Shows a short code to enter on GitHub's page; the login is kept in the data directory, readable by you only.
+    """
+    session = Session(settings({"verbose": verbose, "show_token": show_token}))
+    say(NOTICE)
+    if session.settings.github_token:
+        warn(
+            "A GitHub token is set (COPILOT_GATEWAY_GITHUB_TOKEN, GH_TOKEN or config.toml): it goes before this login."
+        )
+    elif not force and session.token_source() == "stored" and _still_good(session):
+        return
+    token = session.log_in(browser=browser)
+    say(f"The login is kept in {session.settings.data_dir}.")
+    if session.settings.show_token:
+        say(f"GitHub token: {token}")
+
+
+def _still_good(session: Session) -> bool:
+    """Say whether the stored login works; a login that cannot be checked now counts as good."""
+    try:
+        name = session.services.quota().login
+    except GatewayError as error:
+        if error.kind in {"login_required", "authentication"}:
+            warn(f"The stored login does not work any more: {error.message}")
+            return False
+        warn(f"A login is stored, but could not be checked: {error.message}")
+    else:
+        say(f"Already logged in as {name}. To log in anew: copilot-gateway auth --force", "green")
+    return True

@@ -1,0 +1,153 @@
+"""`copilot-gateway start`: serve the gateway; log in first if needed."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+import msgspec
+
+from core.access.approval import Approval
+from core.copilot.headers import VERSION
+from core.copilot.hosts import is_loopback
+from core.errors import GatewayError
+from core.model import Model
+from core.settings import Settings
+from infra.cli import claude_code, exits, logs
+from infra.cli.console import can_ask, is_terminal, say, warn
+from infra.cli.notice import NOTICE
+from infra.cli.options import settings, show_token_option, verbose_option
+from infra.cli.session import Session
+from infra.settings import check_exposure
+
+ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how clients here reach them
+
+
+@click.command("start")
+@click.option("--port", "-p", type=int, help="Port to listen on; 0 takes a free one.  [4141]")
+@click.option("--host", "-H", help="Address to listen on; beyond this machine only with a key.  [127.0.0.1]")
+@verbose_option
+@click.option(
+    "--account-type", "-a", type=click.Choice(["individual", "business", "enterprise"]),
+    help="No longer needed: GitHub names the right host.",
+)  # fmt: skip
+@click.option("--manual/--no-manual", default=None, help="Ask in the terminal before each request.")
+@click.option("--rate-limit", "-r", type=float, help="Least seconds between two requests.")
+@click.option(
+    "--wait/--no-wait", "-w", default=None, help="Hold early requests back instead of refusing them."
+)
+@click.option("--github-token", "-g", help="GitHub token; better in COPILOT_GATEWAY_GITHUB_TOKEN.")
+@click.option(
+    "--claude-code", "-c", "for_claude_code", is_flag=True, help="Print the command that starts Claude Code."
+)
+@show_token_option
+@click.option("--proxy-env/--no-proxy-env", default=None, help="Use HTTPS_PROXY and NO_PROXY.  [on]")
+@click.option("--dev", is_flag=True, help="Use Flask's development server.")
+def command(*, for_claude_code: bool, dev: bool, account_type: str | None, **flags: Any) -> None:
+    """Serve the gateway; log in first if needed.
+
+    Each option is also a setting: COPILOT_GATEWAY_PORT and so on, or port in the data directory's config.toml.
+    """
+    current = settings(flags)
+    check_exposure(current)
+    _remark(flags, account_type)
+    if current.manual and not can_ask():
+        raise exits.CommandError("--manual asks in the terminal, and there is none.", exits.USAGE)
+    logs.configure(current)
+    session = Session(current)
+    session.ensure_login()
+    models = _models(session)
+    if current.show_token:
+        _show_tokens(session)
+    choice = claude_code.choose(models, current) if for_claude_code else None
+    _serve(session, models, choice, dev=dev)
+
+
+def base_url(host: str, port: int) -> str:
+    """Return where clients on this machine reach the gateway."""
+    host = ANY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def introduction(current: Settings, url: str, models: Sequence[Model]) -> list[str]:
+    """Return the lines that say what runs here and how clients reach it."""
+    key = "the gateway's key" if current.api_key else "any text"
+    names = ", ".join(model.id for model in models)
+    return [
+        f"Copilot Gateway {VERSION}",
+        NOTICE,
+        f"Models ({len(models)}): {names}" if models else "Models: not known yet",
+        f"OpenAI clients:    OPENAI_BASE_URL={url}/v1   OPENAI_API_KEY={key}",
+        f"Anthropic clients: ANTHROPIC_BASE_URL={url}   ANTHROPIC_API_KEY={key}",
+        f"Listening on {url} (Ctrl-C stops)",
+    ]
+
+
+def ask_in_terminal(what: str) -> bool:
+    """Ask the person whether a request may pass; no answer means no."""
+    try:
+        return click.confirm(f"Let {what} pass?", default=False, err=True)
+    except click.Abort:
+        return False
+
+
+def _remark(flags: dict[str, Any], account_type: str | None) -> None:
+    if account_type is not None:
+        say("--account-type is no longer needed: the right host comes with Copilot's token.")
+    if flags["github_token"]:
+        warn("--github-token shows in the process list; COPILOT_GATEWAY_GITHUB_TOKEN does not.")
+
+
+def _models(session: Session) -> Sequence[Model]:
+    """Return the catalogue; empty while Copilot cannot be reached, for that may pass. Logs in anew when it must."""
+    try:
+        return _listed(session)
+    except GatewayError as error:
+        if error.kind != "login_required" or session.token_source() != "stored" or not is_terminal():
+            raise
+        warn(error.message)
+    session.log_in()
+    return _listed(session)
+
+
+def _listed(session: Session) -> Sequence[Model]:
+    try:
+        return session.services.catalogue.models()
+    except GatewayError as error:
+        if exits.BY_KIND.get(error.kind) != exits.UNREACHABLE:
+            raise
+        warn(f"The models could not be listed: {error.message}")
+        return ()
+
+
+def _show_tokens(session: Session) -> None:
+    tokens = session.services.copilot.tokens
+    say(f"GitHub token: {tokens.github_token()}")
+    try:
+        say(f"Copilot token: {tokens.current().value}")
+    except GatewayError as error:
+        warn(f"There is no Copilot token to show: {error.message}")
+
+
+def _serve(
+    session: Session, models: Sequence[Model], choice: claude_code.Choice | None, *, dev: bool
+) -> None:
+    from handlers import create_app  # noqa: PLC0415 - Flask is slow to import, and refusals come before
+    from infra.local.server import serve, serve_dev  # noqa: PLC0415
+
+    current, services = session.settings, session.services
+    if current.manual:
+        services = msgspec.structs.replace(services, gates=(*services.gates, Approval(ask_in_terminal)))
+
+    def on_ready(port: int) -> None:
+        url = base_url(current.host, port)
+        for line in introduction(current, url, models):
+            say(line)
+        if not is_loopback(current.host):
+            warn(
+                "Other machines can reach the gateway. The connection is not encrypted: put TLS in front of it."
+            )
+        if choice is not None:
+            claude_code.announce(url, choice, current)
+
+    app = create_app(services)
+    (serve_dev if dev else serve)(app, current.host, current.port, on_ready=on_ready)
