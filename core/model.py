@@ -51,4 +51,5 @@ class Model(Struct, frozen=True, kw_only=True):
     output_limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     sampling: bool = True  # accepts temperature, top_p and the penalties
     prefill: bool = True  # accepts a conversation that ends with an assistant turn
+    mid_system: bool = False  # messages: accepts system turns inside the conversation
     prices: Prices | None = None
