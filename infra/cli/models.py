@@ -11,6 +11,7 @@ from infra.cli.options import json_option, print_json, settings, verbose_option
 from infra.cli.session import Session
 
 THOUSAND: Final = 1000
+MOST_COLUMNS: Final = 1000
 
 
 @click.command("models")
@@ -42,7 +43,11 @@ def show(models: Sequence[Model]) -> None:
     table.add_column("policy")
     for model in models:
         table.add_row(*(Text(plain(cell)) for cell in row(model)))
-    result().print(table)
+    # As wide as it has to be: in a narrow window or a pipe, an id that is cut short is worth nothing.
+    console = result()
+    needed = console.measure(table, options=console.options.update(max_width=MOST_COLUMNS)).maximum
+    console.width = max(console.width, needed)
+    console.print(table)
 
 
 def row(model: Model) -> tuple[str, str, str, str, str, str]:
