@@ -65,12 +65,12 @@ def decode_entry(raw: Raw, corrections: Mapping[str, Mapping[str, bool | str]]) 
     if not entry.id:
         raise msgspec.ValidationError("Expected a model id - at `$.id`")
     capabilities = msgspec.json.decode(entry.capabilities, type=_Capabilities | None) or _Capabilities()
-    limits = _get(capabilities.limits, dict[str, Raw], {})
-    vision = _get(limits.get("vision", _NULL), dict[str, Raw], {})
-    supports = _get(capabilities.supports, dict[str, Raw], {})
+    limits = _members(capabilities.limits)
+    vision = _members(limits.get("vision", _NULL))
+    supports = _members(capabilities.supports)
     kind = _KIND.get(_get(capabilities.type, str, "chat"), "chat")
     quirks = quirks_of(entry.id, corrections)
-    efforts = _get(supports.get("reasoning_effort", _NULL), list[str], [])
+    efforts = _get(supports.get("reasoning_effort", _NULL), list[str], None) or ()
     return Model(
         id=entry.id,
         name=_get(entry.name, str, entry.id),
@@ -111,6 +111,10 @@ def _get(raw: Raw, kind: type[_T], default: _D) -> _T | _D:
         return default
 
 
+def _members(raw: Raw) -> dict[str, Raw]:
+    return _get(raw, dict[str, Raw], None) or {}
+
+
 def _dialects(endpoints: Raw, kind: str) -> tuple[DialectName, ...]:
     # Missing means chat completions only, for a chat model; embeddings and completion models never list any.
     if kind != "chat":
@@ -122,7 +126,7 @@ def _dialects(endpoints: Raw, kind: str) -> tuple[DialectName, ...]:
 
 
 def _warnings(raw: Raw) -> tuple[str, ...]:
-    notices = [_get(one, _Notice, _Notice()) for one in _get(raw, list[Raw], [])]
+    notices = [_get(one, _Notice, _Notice()) for one in _get(raw, list[Raw], None) or ()]
     return tuple(text for notice in notices if (text := notice.message or notice.code))
 
 
@@ -156,7 +160,7 @@ def _prices(billing: Raw) -> Prices | None:
     tiers = _get(billing, _Billing, _Billing()).token_prices
     if not tiers:
         return None
-    tier = _get(tiers.get("default", _NULL), dict[str, Raw], {}) or tiers
+    tier = _members(tiers.get("default", _NULL)) or tiers
     if _number(tier, "input_price") is None and _number(tier, "output_price") is None:
         return None
     return Prices(

@@ -44,36 +44,35 @@ class Inflate:
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(_ANY_HEADER)
-        self._pending = b""
         self._started = False
+        self._pending = b""
 
     def feed(self, chunk: bytes) -> bytes:
         """Decode at most one step of output."""
         source = self._pending + chunk
-        if self._inner.eof and source:
-            self._inner = zlib.decompressobj(_ANY_HEADER)
+        if not self._started and len(source) < 2:  # noqa: PLR2004 - the two bytes that tell which kind it is
+            self._pending = source
+            return b""
+        if not self._started or (self._inner.eof and source):
+            self._inner = zlib.decompressobj(_window(source))
+            self._started = True
         try:
-            content = self._unfold(source)
+            content = self._inner.decompress(source, _STEP)
         except zlib.error as error:
             raise TransportError("protocol", "the compressed answer is damaged") from error
         self._pending = self._inner.unconsumed_tail or self._inner.unused_data
         return content
 
-    def _unfold(self, source: bytes) -> bytes:
-        try:
-            content = self._inner.decompress(source, _STEP)
-        except zlib.error:
-            if self._started:
-                raise
-            self._inner = zlib.decompressobj(_NO_HEADER)
-            content = self._inner.decompress(source, _STEP)
-        self._started = self._started or bool(source)
-        return content
-
     def close(self) -> None:
         """Raise TransportError when the compressed data is incomplete."""
-        if self._started and not self._inner.eof:
+        if self._pending or (self._started and not self._inner.eof):
             raise TransportError("cut", "the compressed answer is incomplete")
+
+
+def _window(start: bytes) -> int:
+    # RFC 1950: the low four bits say "deflate", and the first two bytes are a multiple of 31. RFC 1952: gzip's magic.
+    is_zlib = start[0] & 0x0F == 8 and int.from_bytes(start[:2], "big") % 31 == 0  # noqa: PLR2004
+    return _ANY_HEADER if is_zlib or start.startswith(b"\x1f\x8b") or len(start) < 2 else _NO_HEADER  # noqa: PLR2004
 
 
 def decoder_for(encoding: str | None) -> Decoder:

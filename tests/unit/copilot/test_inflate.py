@@ -1,0 +1,65 @@
+"""Compressed bodies."""
+
+import gzip
+import zlib
+
+import pytest
+
+from core.copilot.faults import TransportError
+from core.copilot.inflate import decoder_for
+
+TEXT = b"data: hello\n\n" * 500
+RAW = zlib.compressobj(wbits=-15)
+DEFLATED = RAW.compress(TEXT) + RAW.flush()
+
+
+def read(encoding: str, wire: bytes, size: int) -> bytes:
+    decoder = decoder_for(encoding)
+    parts: list[bytes] = []
+    for at in range(0, len(wire), size):
+        parts.append(decoder.feed(wire[at : at + size]))
+        while part := decoder.feed(b""):
+            parts.append(part)
+    decoder.close()
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("encoding", "wire"),
+    [
+        ("gzip", gzip.compress(TEXT)),
+        ("GZIP", gzip.compress(TEXT[:100]) + gzip.compress(TEXT[100:])),
+        ("deflate", zlib.compress(TEXT)),
+        ("deflate", DEFLATED),
+        ("identity", TEXT),
+        ("", TEXT),
+    ],
+)
+def test_every_encoding_is_undone(encoding: str, wire: bytes, size: int) -> None:
+    assert read(encoding, wire, size) == TEXT
+
+
+def test_a_flushed_part_comes_out_at_once() -> None:
+    squeeze = zlib.compressobj(wbits=31)
+    wire = squeeze.compress(b"data: 1\n\n") + squeeze.flush(zlib.Z_SYNC_FLUSH)
+    assert decoder_for("gzip").feed(wire) == b"data: 1\n\n"
+
+
+def test_a_bomb_unfolds_in_small_steps() -> None:
+    decoder = decoder_for("gzip")
+    assert len(decoder.feed(gzip.compress(b"\0" * (50 << 20)))) <= 1 << 20
+
+
+@pytest.mark.parametrize("wire", [gzip.compress(TEXT)[:-1], gzip.compress(TEXT)[:20]])
+def test_a_truncated_body_is_no_success(wire: bytes) -> None:
+    with pytest.raises(TransportError) as caught:
+        read("gzip", wire, 100_000)
+    assert caught.value.kind == "cut"
+
+
+@pytest.mark.parametrize(("encoding", "wire"), [("gzip", b"not gzip at all"), ("br", b"x"), ("zstd", b"x")])
+def test_damage_and_unknown_encodings_are_refused(encoding: str, wire: bytes) -> None:
+    with pytest.raises(TransportError) as caught:
+        read(encoding, wire, 100_000)
+    assert caught.value.kind == "protocol"
