@@ -1,0 +1,121 @@
+# Everything runs in $(VENV), which is made when needed: no activation, nothing but Python >= 3.11 and make.
+# Variables: ARGS="..." for the program that a target runs, PYTHON=... and VENV=... to choose the interpreter and the place.
+
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CANDIDATES = $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python3.14 python)
+SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+INSTALLED := $(VENV)/.installed
+DEVELOPED := $(VENV)/.developed
+CLIENTS := tests/clients/node_modules/.package-lock.json
+LOCK := .make/lock
+COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-config \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install start demo develop test check format-check lint mypy pyright imports format \
+	test-clients fuzz bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+# Use
+
+install: $(INSTALLED) ## make .venv with the copilot-gateway command
+	@echo "Ready: $(BIN)/copilot-gateway"
+
+start: $(INSTALLED) ## log in if needed and serve http://127.0.0.1:4141
+	@exec $(BIN)/copilot-gateway start $(ARGS)
+
+demo: $(INSTALLED) ## serve a fake Copilot, to try everything without a subscription
+	@exec $(BIN)/python -m tests.emulators.demo $(ARGS)
+
+# Development
+
+develop: $(DEVELOPED) ## install the tools for development too
+
+test: $(DEVELOPED) ## run the tests
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not fuzz" $(ARGS)
+
+check: format-check lint mypy pyright imports ## check format, lint, types and imports
+	@echo "All checks passed."
+
+format-check: $(DEVELOPED)
+	@$(BIN)/ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }
+
+lint: $(DEVELOPED)
+	@$(BIN)/ruff check --quiet .
+
+mypy: $(DEVELOPED)
+	@$(BIN)/mypy --no-error-summary
+
+pyright: $(DEVELOPED)
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+imports: $(DEVELOPED)
+	@$(BIN)/lint-imports --no-timing
+
+format: $(DEVELOPED) ## format the code and repair what ruff can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+test-clients: $(DEVELOPED) $(CLIENTS) ## run real command-line clients against the gateway (needs Node.js)
+	@$(BIN)/python -m pytest -q -m clients $(ARGS)
+
+fuzz: $(DEVELOPED) ## feed minutes of random input to the translators
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m fuzz $(ARGS)
+
+bench: $(DEVELOPED) ## measure what the gateway adds to a direct connection
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(LOCK)/.installed ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest versions
+	@echo "Choosing versions ..."
+	@mkdir -p requirements
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/build.txt --only-build-deps --build-deps-for editable pyproject.toml
+	@$(LOCK)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > .make/dev.in
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/dev.txt --constraint requirements/runtime.txt \
+		--constraint requirements/build.txt --no-annotate pyproject.toml .make/dev.in
+
+clean: ## remove everything that make made
+	@rm -rf $(VENV) .make build dist tests/clients/node_modules
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What the targets above need. A stamp is newer than what it was made from.
+
+$(BIN)/python:
+	@for python in $(CANDIDATES); do \
+		if "$$python" -c '$(SUITABLE)' >/dev/null 2>&1; then \
+			echo "Creating $(VENV) with $$("$$python" -V) ..."; \
+			exec "$$python" -m venv --clear $(VENV); \
+		fi; \
+	done; \
+	echo "Python 3.11 or newer with its venv module is needed: see python.org, or name one with PYTHON=..." >&2; \
+	exit 1
+
+$(INSTALLED): pyproject.toml requirements/runtime.txt requirements/build.txt | $(BIN)/python
+	@echo "Installing the gateway ..."
+	@$(PIP) install --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEVELOPED): requirements/dev.txt $(INSTALLED)
+	@echo "Installing the tools for development ..."
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(CLIENTS): tests/clients/package.json tests/clients/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js with npm is needed: see nodejs.org" >&2; exit 1; }
+	@echo "Installing the command-line clients ..."
+	@npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# The oldest Python that is served, so that nothing is chosen which it could not run.
+$(LOCK)/.installed:
+	@python3.11 -m venv --clear $(LOCK) || { echo "Python 3.11 is needed to choose the versions." >&2; exit 1; }
+	@$(LOCK)/bin/python -m pip --disable-pip-version-check --quiet install pip-tools
+	@touch $@
