@@ -15,7 +15,7 @@ from tests.emulators.copilot.conversation import (
     picture_from_url,
 )
 from tests.emulators.copilot.models import supports
-from tests.emulators.copilot.shapes import Obj, encode, integer, items, members, objects, string
+from tests.emulators.copilot.shapes import Obj, encode, integer, is_object, items, members, objects, string
 from tests.emulators.copilot.usage import copilot_usage
 from tests.emulators.copilot.vault import seal_opaque, sign_thinking
 from tests.emulators.copilot.wire import Reply, json_reply
@@ -77,7 +77,7 @@ def _tool(tool: Obj) -> Tool:
 
 
 def _choice(choice: object) -> str:
-    if isinstance(choice, dict):
+    if is_object(choice):
         return string(members(members(choice).get("function")).get("name")) or "auto"
     return string(choice) or "auto"
 

@@ -28,7 +28,9 @@ FILTER_CHUNK: Final = event(
         "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": FILTERS}],
     }
 )
-FAILED: Final = {"error": {"code": "server_error", "message": "The model backend failed.", "metadata": {}}}
+FAILED: Final[Obj] = {
+    "error": {"code": "server_error", "message": "The model backend failed.", "metadata": {}}
+}
 REFERENCES: Final = event(
     {
         "id": "",

@@ -10,7 +10,7 @@ from tests.emulators.copilot import chat_rules, messages_content, responses_rule
 from tests.emulators.copilot.context import Call
 from tests.emulators.copilot.conversation import picture_from_url
 from tests.emulators.copilot.models import CHAT, MESSAGES, RESPONSES, endpoints, limit, supports
-from tests.emulators.copilot.shapes import decode, members
+from tests.emulators.copilot.shapes import decode, is_object, members
 from tests.emulators.copilot.state import Account, FakeState
 from tests.emulators.copilot.wire import Reply, Request, capi_error, text_reply
 
@@ -123,9 +123,9 @@ def body(call: Call) -> Reply | None:
         decoded = decode(call.request.body)
     except ValueError:
         return chat_rules.invalid("failed to parse request: invalid JSON")
-    if not isinstance(decoded, dict):
+    if not is_object(decoded):
         return chat_rules.invalid("failed to parse request: not an object")
-    call.body = members(decoded)
+    call.body = decoded
     return None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.emulators.copilot import modes as reply_modes
-from tests.emulators.copilot.shapes import Obj, decode, encode, integer, items, members, string
+from tests.emulators.copilot.shapes import Obj, decode, encode, integer, is_object, items, members, string
 from tests.emulators.copilot.state import DEMO_TOKEN, Account, FakeState, Forced, Logged
 from tests.emulators.copilot.wire import JSON, Reply, Request, json_reply, text_reply
 
@@ -107,8 +107,8 @@ def _merge(entry: Obj, change: Obj) -> None:
     for name, value in change.items():
         if value is None:
             entry.pop(name, None)
-        elif isinstance(value, dict) and isinstance(entry.get(name), dict):
-            _merge(entry[name], members(value))
+        elif is_object(value) and is_object(entry.get(name)):
+            _merge(entry[name], value)
         else:
             entry[name] = value
 

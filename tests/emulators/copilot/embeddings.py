@@ -6,7 +6,7 @@ from typing import Any, Final
 from tests.emulators.copilot.context import Call
 from tests.emulators.copilot.conversation import tokens_in
 from tests.emulators.copilot.models import limit
-from tests.emulators.copilot.shapes import integer, items
+from tests.emulators.copilot.shapes import integer, is_array, items
 from tests.emulators.copilot.wire import Reply, capi_error, json_reply, text_reply
 
 SIZE: Final = 1536
@@ -16,7 +16,7 @@ MAX_TOKENS: Final = 8191
 def embed(call: Call) -> Reply:
     """Embed a batch: an array of texts or of token arrays; anything else is a bad request."""
     inputs = call.body.get("input")
-    if not isinstance(inputs, list) or not items(inputs):
+    if not is_array(inputs) or not inputs:
         return text_reply(400, "Bad Request\n")
     batch = items(inputs)
     most = limit(call.model, "max_inputs", 256)

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import threading
+import traceback
 from collections import deque
 from types import TracebackType
 from typing import Any, Final, Self, cast
@@ -12,7 +13,7 @@ from tests.emulators.copilot.certificate import Certificate
 from tests.emulators.copilot.server import Listeners
 from tests.emulators.copilot.shapes import Obj
 from tests.emulators.copilot.state import DEMO_TOKEN, Account, Clock, FakeState, Forced, Logged
-from tests.emulators.copilot.wire import Reply, Request
+from tests.emulators.copilot.wire import Reply, Request, text_reply
 
 HOSTS: Final = ("individual", "business")
 
@@ -108,7 +109,10 @@ class FakeCopilot:
             return control.handle(self.state, request)
         entry = self.state.record(request)
         self._open[id(request)] = entry
-        reply = self._answered(request)
+        try:
+            reply = self._answered(request)
+        except Exception:  # noqa: BLE001 a fault of the fake itself must be seen by who drives it
+            reply = text_reply(500, f"the fake itself failed:\n{traceback.format_exc()}")
         entry.status = reply.status
         return reply
 

@@ -10,7 +10,7 @@ PLACE: Final = re.compile(r"\b(?:in|for|at|of|near)\s+((?:[A-ZÀ-Þ][\w'-]*)(?:[
 MORE_PLACES: Final = re.compile(
     r"(?:\band|,|&)\s+(?:(?:in|for|at)\s+)?([A-ZÀ-Þ][\w'-]*(?:[ ][A-ZÀ-Þ][\w'-]*)*)"
 )
-ARITHMETIC: Final = re.compile(r"\(?-?\d[\d.]*\)?(?:\s*[-+*/x×^%]\s*\(?-?\d[\d.]*\)?)+")
+ARITHMETIC: Final = re.compile(r"(?<!\w)[(\d][\d .()]*(?:[-+*/x×^%][ ]*[(\d-][\d .()]*)+(?<=[\d)])")
 NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 QUOTED: Final = re.compile(r"`([^`]+)`|\"([^\"]+)\"|'([^']+)'")
 PATH: Final = re.compile(r"(?:~|\.{0,2})/[\w./-]*\w|\b[\w-]+(?:/[\w.-]+)*\.[A-Za-z]\w{0,5}\b")

@@ -32,7 +32,7 @@ def device_code(state: FakeState, request: Request) -> Reply:
             "device_code": code.device_code,
             "user_code": code.user_code,
             "verification_uri": f"{state.urls.get('github', '')}/login/device",
-            "expires_in": int(code.expires_at - state.clock.now()),
+            "expires_in": round(code.expires_at - state.clock.now()),
             "interval": code.interval,
         },
     )

@@ -51,7 +51,7 @@ def _calls(tools: list[Tool], prompt: str, *, parallel: bool) -> list[Call]:
     calls: list[Call] = []
     for tool in tools:
         found = places(prompt) if "city" in str(tool.schema) or "location" in str(tool.schema) else []
-        chosen = (found if parallel else found[:1]) or [None]
+        chosen: list[str | None] = [*(found if parallel else found[:1])] or [None]
         calls += [_call(tool, fill_arguments(tool, prompt, place)) for place in chosen]
     return calls
 

@@ -7,7 +7,7 @@ from typing import Final
 from tests.emulators.copilot.context import Call
 from tests.emulators.copilot.conversation import picture_from_base64
 from tests.emulators.copilot.models import VISION, refuses_prefill
-from tests.emulators.copilot.shapes import Obj, items, members, objects, string
+from tests.emulators.copilot.shapes import Obj, is_array, items, members, objects, string
 from tests.emulators.copilot.vault import sealed_as, signature_matches
 from tests.emulators.copilot.wire import Reply, bare_error, capi_error
 
@@ -164,7 +164,7 @@ def _merged(messages: list[Obj]) -> list[Obj]:
         if message.get("role") == "system":
             continue
         content = message.get("content")
-        blocks = objects(content) if isinstance(content, list) else [{"type": "text", "text": content}]
+        blocks = objects(content) if is_array(content) else [{"type": "text", "text": content}]
         if merged and merged[-1]["role"] == message.get("role"):
             merged[-1]["content"] += blocks
         else:

@@ -28,7 +28,7 @@ def pieces(call: Call, spoken: Spoken) -> list[bytes]:
 
 
 def _start(call: Call, spoken: Spoken) -> bytes:
-    message = {
+    message: Obj = {
         "id": reply_id(call, spoken), "type": "message", "role": "assistant", "model": upstream_name(call.model_id),
         "content": [], "stop_reason": None, "stop_sequence": None, "usage": {**usage_of(spoken), "output_tokens": 1},
     }  # fmt: skip

@@ -3,7 +3,7 @@
 import copy
 from typing import Any, Final
 
-from tests.emulators.copilot.shapes import Obj, members
+from tests.emulators.copilot.shapes import Obj, is_array, members
 
 CHAT: Final = "/chat/completions"
 RESPONSES: Final = "/responses"
@@ -17,7 +17,7 @@ VENDORS: Final = {
 }
 EFFORTS: Final = ["low", "medium", "high"]
 PRICES: Final = {"input_price": 300, "output_price": 1500, "cache_price": 30, "cache_write_price": 375}
-VISION: Final = {
+VISION: Final[Obj] = {
     "max_prompt_image_size": 3_145_728,
     "max_prompt_images": 5,
     "supported_media_types": ["image/jpeg", "image/png", "image/webp", "image/gif"],
@@ -173,7 +173,7 @@ def kind(model: Obj) -> str:
 def endpoints(model: Obj) -> list[str]:
     """Return the paths a model answers on; what declares none answers on chat only."""
     declared = model.get("supported_endpoints")
-    if isinstance(declared, list):
+    if is_array(declared):
         return [str(path) for path in declared]
     return ["/embeddings"] if kind(model) == "embeddings" else [CHAT]
 

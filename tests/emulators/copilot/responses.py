@@ -12,7 +12,7 @@ from tests.emulators.copilot.conversation import (
     picture_from_url,
 )
 from tests.emulators.copilot.models import supports
-from tests.emulators.copilot.shapes import Obj, encode, integer, items, members, objects, string
+from tests.emulators.copilot.shapes import Obj, encode, integer, is_object, items, members, objects, string
 from tests.emulators.copilot.usage import copilot_usage
 from tests.emulators.copilot.vault import encrypt_reasoning
 from tests.emulators.copilot.wire import Reply, json_reply
@@ -63,11 +63,7 @@ def _tools(offered: list[Obj], namespace: str = "") -> list[Tool]:
 
 
 def _choice(choice: object) -> str:
-    return (
-        string(members(choice).get("name")) or "auto"
-        if isinstance(choice, dict)
-        else string(choice) or "auto"
-    )
+    return string(members(choice).get("name")) or "auto" if is_object(choice) else string(choice) or "auto"
 
 
 def _read_item(asked: Conversation, item: Obj) -> None:
@@ -131,7 +127,7 @@ def output_items(call: Call, spoken: Spoken) -> list[Obj]:
         output.append(_reasoning(call, spoken))
     if answer.text or not answer.calls:
         index = len(output)
-        part = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
+        part: Obj = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
         message: Obj = {"type": "message", "id": item_id("message", spoken, index), "role": "assistant",
                         "status": "incomplete" if answer.stop in INCOMPLETE else "completed", "content": [part]}  # fmt: skip
         if call.on("resp_phase"):

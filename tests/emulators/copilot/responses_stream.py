@@ -71,7 +71,13 @@ class ResponsesStream:
         return str(self._at(item, stage)["id"])
 
     def _item(self, index: int, item: Obj) -> Iterator[bytes]:
-        empty = {"content": [], "arguments": "", "input": "", "summary": [], "encrypted_content": PRELIMINARY}
+        empty: Obj = {
+            "content": [],
+            "arguments": "",
+            "input": "",
+            "summary": [],
+            "encrypted_content": PRELIMINARY,
+        }
         started = {**item, **{name: value for name, value in empty.items() if name in item}}
         if "status" in started:
             started["status"] = "in_progress"

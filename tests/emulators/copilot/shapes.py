@@ -1,6 +1,6 @@
 """Read untrusted JSON without ever raising: wrong types come out empty."""
 
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -10,19 +10,29 @@ _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
 
 
+def is_object(value: object) -> TypeGuard[Obj]:
+    """Say whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Say whether it is a JSON array."""
+    return isinstance(value, list)
+
+
 def members(value: object) -> Obj:
     """Return a JSON object's members, or none when it is no object."""
-    return cast("Obj", value) if isinstance(value, dict) else {}
+    return value if is_object(value) else {}
 
 
 def items(value: object) -> list[Any]:
     """Return a JSON array's items, or none when it is no array."""
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    return value if is_array(value) else []
 
 
 def objects(value: object) -> list[Obj]:
     """Return those items of a JSON array that are objects."""
-    return [cast("Obj", item) for item in items(value) if isinstance(item, dict)]
+    return [item for item in items(value) if is_object(item)]
 
 
 def string(value: object) -> str:
