@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import signal
 import sys
 
 from tests.emulators.copilot.fake import FakeCopilot
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("--realistic", action="store_true", help="show each model's reported oddities")
     parser.add_argument("--log-size", type=int, default=2000, help="how many requests to remember")
     options = vars(parser.parse_args())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with FakeCopilot(**options) as fake, contextlib.suppress(KeyboardInterrupt):
         shown = {
             "github_url": fake.github_url,
