@@ -66,24 +66,33 @@ def settle(turns: list[Turn], repairs: list[str]) -> list[Turn]:
 
     Names of what was done are added to `repairs`.
     """
-    turns = _merge([turn for turn in turns if turn.pieces], repairs)
+    turns = _merge(_system_after_results([turn for turn in turns if turn.pieces]), repairs)
     settled: list[Turn] = []
+    calls: list[str] = []
     for turn in turns:
-        before = settled[-1] if settled else None
-        calls = [piece.link for piece in before.pieces if piece.type == "tool_use"] if _calls(before) and before else []
-        if calls and turn.role != "user":
-            settled.append(_answered(calls, repairs))
-            calls = []
         if turn.role == "user":
             _place_results(turn, calls, repairs)
+        elif calls:
+            settled.append(_answered(calls, repairs))
         settled.append(turn)
-    if settled and _calls(settled[-1]):
-        settled.append(_answered([piece.link for piece in settled[-1].pieces if piece.type == "tool_use"], repairs))
+        calls = _calls(turn)
+    if calls:
+        settled.append(_answered(calls, repairs))
     return settled
 
 
-def _calls(turn: Turn | None) -> bool:
-    return turn is not None and turn.role == "assistant" and any(piece.type == "tool_use" for piece in turn.pieces)
+def _calls(turn: Turn) -> list[str]:
+    """Return the ids of the calls that the next turn has to answer."""
+    return [piece.link for piece in turn.pieces if piece.type == "tool_use"] if turn.role == "assistant" else []
+
+
+def _system_after_results(turns: list[Turn]) -> list[Turn]:
+    """Let a system turn that stands between a call and its result change places with the result."""
+    ordered = list(turns)
+    for at in range(1, len(ordered) - 1):
+        if ordered[at].role == "system" and _calls(ordered[at - 1]) and ordered[at + 1].role == "user":
+            ordered[at], ordered[at + 1] = ordered[at + 1], ordered[at]
+    return ordered
 
 
 def _answered(calls: Iterable[str], repairs: list[str]) -> Turn:
