@@ -29,11 +29,13 @@ _ROWS: Final[tuple[_Row, ...]] = (
     # OpenAI's reasoning models answer `max_tokens` with a 400 that asks for `max_completion_tokens`; LiteLLM and Copilot
     # proxies report the same for GPT-5 and later. The same generations take temperature 1 only (VS Code omits it).
     (
-        re.compile(r"(gpt-([5-9]|[1-9][0-9])|o[1-9])(?![0-9])"),
+        re.compile(r"(gpt-([5-9]|[12][0-9])|o[1-9])(?![0-9])"),
         {"output_limit_name": "max_completion_tokens", "sampling": False},
     ),
     # VS Code omits temperature and top_p for every codex model.
     (re.compile(r".*codex"), {"sampling": False}),
+    # VS Code puts its own fixed values in place of the caller's for Kimi.
+    (re.compile(r"kimi"), {"sampling": False}),
     # Recorded Responses traffic of the model refuses temperature; it is offered on that endpoint only.
     (re.compile(r"mai-code"), {"sampling": False}),
     # Anthropic's release notes: from 4.6 on, a conversation that ends with an assistant turn is a 400.

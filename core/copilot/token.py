@@ -24,6 +24,7 @@ _REFUSAL_LIFE: Final = 30.0  # a dead login asks GitHub twice a minute at most, 
 _DIRECT_LIFE: Final = 900.0  # how long the login is held in memory before the secret store is asked again
 _RENEWALS: Final = 4  # forced renewals a minute: beyond that the token is not what is wrong
 _MINUTE: Final = 60.0
+_SCOPE_LENGTH: Final = 12
 
 _TOKENS: Final = "copilot-token"
 _LEASES: Final = "copilot-token-lease"
@@ -78,6 +79,7 @@ class CopilotTokens:
         self._lock = threading.Lock()
         self._token: CopilotToken | None = None
         self._refusal: tuple[str, _Refusal] | None = None
+        self._scope: tuple[CopilotToken, str] | None = None
         self._forced: deque[float] = deque(maxlen=_RENEWALS)
 
     def current(self) -> CopilotToken:
@@ -133,6 +135,13 @@ class CopilotTokens:
     def account(self) -> str:
         """Return a hash that names the account, its host and the identity, for keys of shared records."""
         return self._key(self.github_token())
+
+    def scope(self) -> str:
+        """Return a short name of the account, which tags its opaque values; raises GatewayError like `current`."""
+        token = self.current()
+        if self._scope is None or self._scope[0] is not token:
+            self._scope = (token, self.account()[:_SCOPE_LENGTH])
+        return self._scope[1]
 
     def _left(self, token: CopilotToken) -> float:
         return token.expires_at - self._now()

@@ -1,0 +1,313 @@
+"""The token: exchange outcomes, cache, single flight across threads and processes."""
+
+import json
+import multiprocessing
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from core.copilot.token import CopilotToken, CopilotTokens
+from core.copilot.transport import Transport
+from core.errors import GatewayError
+from core.ports import GITHUB_TOKEN
+from core.settings import Secret, Settings
+from infra.local.state import SqliteStateStore
+from tests.unit.copilot.doubles import GITHUB, Clock, MemorySecrets, MemoryState, answers, close, grant, scripted
+from tests.unit.copilot.doubles import closed_transports as closed_transports
+from tests.unit.copilot.doubles import settings_at, tokens_at
+
+EXCHANGE = "/copilot_internal/v2/token"
+ENVELOPE = {
+    "can_signup_for_limited": False,
+    "error_details": {
+        "message": "No access to GitHub Copilot found.",
+        "notification_id": "no_copilot_access",
+        "title": "No seat",
+        "url": "https://github.com/settings/copilot",
+    },
+    "message": "Resource not accessible by integration",
+}
+
+
+class Exchange:
+    """Counts exchanges and gives out numbered tokens."""
+
+    def __init__(self, httpserver: HTTPServer) -> None:
+        self.url = httpserver.url_for("").rstrip("/")
+        self.requests: list[dict[str, str]] = []
+        self.answers: list[Response] = []
+        self.host = self.url
+        httpserver.expect_request(EXCHANGE).respond_with_handler(self.answer)
+
+    def answer(self, request: Request) -> Response:
+        self.requests.append({name.lower(): value for name, value in request.headers.items()})
+        if self.answers:
+            return self.answers.pop(0)
+        return Response(json.dumps(grant(self.host, f"tid={len(self.requests)}")))
+
+
+@pytest.fixture
+def exchange(httpserver: HTTPServer) -> Exchange:
+    return Exchange(httpserver)
+
+
+def test_one_exchange_serves_until_the_margin(exchange: Exchange) -> None:
+    clock = Clock()
+    tokens = tokens_at(exchange.url, clock)
+    expected = CopilotToken(value=Secret("tid=1"), base_url=exchange.url, expires_at=clock() + 1560, sku="yearly")
+    assert tokens.current() == expected
+    clock.time += 1259
+    assert tokens.current() == expected
+    clock.time += 2
+    assert tokens.current().value == "tid=2"
+    assert exchange.requests[0]["authorization"] == f"token {GITHUB}"
+
+
+def test_a_clock_that_is_wrong_does_not_matter(exchange: Exchange) -> None:
+    exchange.answers = [Response(json.dumps({**grant(exchange.url), "expires_at": 1}))]
+    assert tokens_at(exchange.url, Clock()).current().expires_at == 1_001_560.0
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"sku": 5, "endpoints": None, "limited_user_quotas": "x", "organization_list": 7},
+        {"endpoints": {"proxy": 5}},
+        {"endpoints": []},
+        {"refresh_in": 1500.0},
+    ],
+)
+def test_a_reply_is_accepted_when_its_essentials_are_there(exchange: Exchange, extra: dict[str, object]) -> None:
+    exchange.answers = [Response(json.dumps({**grant(exchange.url), **extra}))]
+    assert tokens_at(exchange.url, Clock()).current().value == "tid=one"
+
+
+def test_a_host_off_the_allow_list_gets_nothing(exchange: Exchange) -> None:
+    exchange.answers = [Response(json.dumps(grant("https://evilgithubcopilot.com")))]
+    with pytest.raises(GatewayError) as caught:
+        tokens_at(exchange.url, Clock()).current()
+    assert caught.value.code == "host_refused"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "code", "words"),
+    [
+        (Response('{"message":"Bad credentials"}', 401), "login_required", None, "copilot-gateway auth"),
+        (Response(json.dumps(ENVELOPE), 403), "permission", "no_copilot_access", "https://github.com/settings/copilot"),
+        (Response('{"message":"Resource not accessible by personal access token"}', 403), "permission", None, "personal"),
+        (Response('{"message":"API rate limit exceeded"}', 403), "rate_limit", None, "Wait"),
+        (Response("{}", 403, {"x-ratelimit-remaining": "0"}), "rate_limit", None, "Wait"),
+        (Response('{"message":"Not Found"}', 404), "login_required", None, "identity"),
+        (Response("{}", 429, {"retry-after": "30"}), "rate_limit", None, "Wait"),
+        (Response("<html>unicorn</html>", 503), "upstream", "upstream_503", "Try again"),
+        (Response("<html>", 200), "upstream", None, "unreadable"),
+        (Response('{"token":"","refresh_in":1}', 200), "upstream", None, "unreadable"),
+        (Response('{"token":"a\\r\\nx: y","refresh_in":1500}', 200), "upstream", None, "unreadable"),
+        (Response("", 302, {"location": "https://evil.example"}), "upstream", "upstream_302", "302"),
+    ],
+)
+def test_every_failed_exchange_has_a_kind_and_a_remedy(
+    exchange: Exchange, answer: Response, kind: str, code: str | None, words: str
+) -> None:
+    exchange.answers = [answer]
+    with pytest.raises(GatewayError, match=words) as caught:
+        tokens_at(exchange.url, Clock()).current()
+    assert (kind, code) == (caught.value.kind, caught.value.code)
+
+
+def test_a_broken_network_is_told_as_such() -> None:
+    with scripted(answers(then=close)) as url, pytest.raises(GatewayError, match="token exchange") as caught:
+        tokens_at(url, Clock()).current()
+    assert caught.value.kind == "upstream"
+
+
+@pytest.mark.parametrize("token", ["ghp_" + "x" * 36, "github_pat_" + "x" * 40])
+def test_personal_access_tokens_are_refused_without_a_call(exchange: Exchange, token: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        tokens_at(exchange.url, Clock(), secrets=MemorySecrets(token)).current()
+    assert ("login_required", "personal_access_token", []) == (caught.value.kind, caught.value.code, exchange.requests)
+
+
+@pytest.mark.parametrize("token", [None, "", "  \n"])
+def test_no_login_says_what_to_run(exchange: Exchange, token: str | None) -> None:
+    with pytest.raises(GatewayError, match="copilot-gateway auth") as caught:
+        tokens_at(exchange.url, Clock(), secrets=MemorySecrets(token)).current()
+    assert caught.value.kind == "login_required"
+
+
+def test_a_dead_login_is_not_asked_again_at_once(exchange: Exchange) -> None:
+    clock, secrets = Clock(), MemorySecrets()
+    state = MemoryState(clock)
+    exchange.answers = [Response('{"message":"Bad credentials"}', 401)]
+    first, second = (tokens_at(exchange.url, clock, state=state, secrets=secrets) for _ in range(2))
+    for tokens in (first, first, second):
+        with pytest.raises(GatewayError) as caught:
+            tokens.current()
+        assert caught.value.kind == "login_required"
+    assert len(exchange.requests) == 1
+    secrets.save(GITHUB_TOKEN, "gho_another")
+    assert first.current().value == "tid=2"
+
+
+def test_the_old_token_serves_while_a_renewal_fails(exchange: Exchange) -> None:
+    clock = Clock()
+    tokens = tokens_at(exchange.url, clock)
+    old = tokens.current()
+    clock.time += 1400
+    exchange.answers = [Response("", 500), Response("", 500)]
+    assert tokens.current() == old
+    clock.time += 161
+    with pytest.raises(GatewayError):
+        tokens.current()
+    clock.time += 10
+    assert tokens.current().value == "tid=4"
+
+
+def test_only_the_token_that_failed_is_forgotten(exchange: Exchange) -> None:
+    clock = Clock()
+    state = MemoryState(clock)
+    tokens, other = (tokens_at(exchange.url, clock, state=state) for _ in range(2))
+    old = tokens.current()
+    assert other.current() == old
+    tokens.invalidate(old)
+    new = tokens.current()
+    tokens.invalidate(old)
+    other.invalidate(old)
+    assert (new, new, 2) == (tokens.current(), other.current(), len(exchange.requests))
+
+
+def test_tokens_that_are_refused_at_once_do_not_hammer_the_exchange(exchange: Exchange) -> None:
+    clock = Clock()
+    tokens = tokens_at(exchange.url, clock)
+    with pytest.raises(GatewayError, match="Copilot refuses every token"):
+        for _ in range(20):
+            tokens.invalidate(tokens.current())
+    assert len(exchange.requests) == 5
+    clock.time += 61
+    tokens.invalidate(tokens.current())
+    assert tokens.current().value == "tid=6"
+
+
+def test_another_account_never_gets_this_one_s_token(exchange: Exchange) -> None:
+    clock = Clock()
+    state = MemoryState(clock)
+    found = [
+        tokens_at(exchange.url, clock, state=state, secrets=MemorySecrets(login)).current().value
+        for login in ("gho_a", "gho_b", "gho_a")
+    ]
+    assert found == ["tid=1", "tid=2", "tid=1"]
+
+
+def test_the_direct_identity_uses_the_login_itself(exchange: Exchange) -> None:
+    clock = Clock()
+    settings = settings_at(exchange.url, identity="direct")
+    expected = CopilotToken(value=Secret(GITHUB), base_url="https://api.githubcopilot.com", expires_at=clock() + 900)
+    assert tokens_at(exchange.url, clock, settings=settings).current() == expected
+    tenant = Settings(identity="direct", enterprise_host="acme.ghe.com")
+    assert tokens_at("", clock, settings=tenant).current().base_url == "https://copilot-api.acme.ghe.com"
+    assert exchange.requests == []
+
+
+def test_a_broken_state_store_costs_sharing_not_service(exchange: Exchange) -> None:
+    class Broken(MemoryState):
+        def load(self, kind: str, key: str) -> bytes | None:
+            return self._fail()
+
+        def save(self, kind: str, key: str, value: bytes, *, expires_at: float | None = None) -> None:
+            self._fail()
+
+        def claim(self, kind: str, key: str, owner: str, *, expires_at: float) -> bool:
+            return bool(self._fail())
+
+        def release(self, kind: str, key: str, owner: str) -> None:
+            self._fail()
+
+        def _fail(self) -> None:
+            from core.ports import StoreError
+
+            raise StoreError("the disk is full")
+
+    clock = Clock()
+    assert tokens_at(exchange.url, clock, state=Broken(clock)).current().value == "tid=1"
+
+
+def test_records_that_cannot_be_read_are_ignored(exchange: Exchange) -> None:
+    clock = Clock()
+    state = MemoryState(clock)
+    tokens = tokens_at(exchange.url, clock, state=state)
+    tokens.current()
+    for address in list(state.records):
+        state.records[address] = (b"\xff{", float("inf"))
+    assert tokens_at(exchange.url, clock, state=state).current().value == "tid=2"
+
+
+def test_forty_threads_share_one_exchange(exchange: Exchange) -> None:
+    tokens = tokens_at(exchange.url, Clock())
+    gate = threading.Barrier(40)
+
+    def ask(_number: int) -> str:
+        gate.wait()
+        return tokens.current().value
+
+    with ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(ask, range(40))) == {"tid=1"}
+    assert len(exchange.requests) == 1
+
+
+def test_a_lease_left_by_a_dead_process_is_taken_over(exchange: Exchange) -> None:
+    clock = Clock()
+    state = MemoryState(clock)
+    tokens = tokens_at(exchange.url, clock, state=state)
+    state.claim("copilot-token-lease", tokens.account(), "the dead", expires_at=clock() + 20)
+    assert tokens.current().value == "tid=1"
+    assert 1_000_020 <= clock() <= 1_000_021
+
+
+def test_a_lease_that_never_ends_is_not_waited_for_for_ever(exchange: Exchange) -> None:
+    clock = Clock()
+    state = MemoryState(clock)
+    tokens = tokens_at(exchange.url, clock, state=state)
+    state.claim("copilot-token-lease", tokens.account(), "the stuck", expires_at=clock() + 1e6)
+    with pytest.raises(GatewayError) as caught:
+        tokens.current()
+    assert ("overloaded", []) == (caught.value.kind, exchange.requests)
+
+
+def _one_process(url: str, path: Path, gate: "multiprocessing.synchronize.Barrier", found: "multiprocessing.Queue[str]") -> None:
+    now = time.time
+    client = Transport(now=now)
+    state = SqliteStateStore(path, now)
+    tokens = CopilotTokens(
+        settings_at(url), MemorySecrets(), state, client, now=now, new_id=lambda: f"{id(gate)}-{time.time_ns()}-{_pid()}",
+        wait=time.sleep,
+    )  # fmt: skip
+    gate.wait(60)
+    found.put(str(tokens.current().value))
+    client.close()
+    state.close()
+
+
+def _pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+def test_eight_processes_share_one_exchange(exchange: Exchange, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    gate, found = context.Barrier(8), context.Queue()
+    arguments = (exchange.url, tmp_path / "state.sqlite3", gate, found)
+    processes = [context.Process(target=_one_process, args=arguments) for _ in range(8)]
+    for process in processes:
+        process.start()
+    values = {found.get(timeout=90) for _ in processes}
+    for process in processes:
+        process.join(30)
+    found.close()
+    found.join_thread()
+    assert ({"tid=1"}, 1) == (values, len(exchange.requests))
