@@ -63,6 +63,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     connect_timeout: float = 10.0
     first_byte_timeout: float = 600.0
     idle_timeout: float = 300.0
-    commit_after: float = 8.0  # silence before a streaming reply is committed with pings
+    commit_after: float = 1.0  # silence before a streaming reply is committed with a ping
     heartbeat: float = 10.0
     catalogue_ttl: float = 600.0

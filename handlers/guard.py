@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Request, request
 
+from core.copilot.hosts import is_loopback
 from core.errors import GatewayError
 from core.settings import Settings
 from handlers.services import services
@@ -31,16 +32,6 @@ def check() -> None:
         )
     if request.method in {"POST", "PUT", "PATCH"}:
         check_content(request)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a bind address or host name is this machine alone."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_host(incoming: Request, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """From a prepared call to a Flask response: upstream is opened before the status is committed."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from flask import Response, request
@@ -10,6 +10,7 @@ from core.call import Call
 from core.copilot.client import PendingReply, UpstreamReply
 from core.dialect import Dialect
 from core.errors import GatewayError
+from core.settings import Settings
 from handlers.services import Services, services
 
 log = logging.getLogger("gateway")
@@ -17,6 +18,9 @@ log = logging.getLogger("gateway")
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 # A proxy that buffers would undo the streaming.
+# Where a server offers it: a callable that says, without writing, whether the client has left.
+CLIENT_GONE: Final = "gateway.client_gone"
+PATIENCE: Final = 60.0  # a slice of silence; the client ends it for good after `idle_timeout`
 STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -46,19 +50,26 @@ def _complete(call: Call, given: Services) -> Response:
 
 def _fold(call: Call, upstream: UpstreamReply) -> bytes:
     collector = call.collector()
-    while chunk := upstream.next():
-        collector.feed(chunk)
+    while (chunk := upstream.read(PATIENCE)) != b"":
+        if chunk is not None:
+            collector.feed(chunk)
     return collector.close()[0]
 
 
 def _stream(call: Call, given: Services) -> Response:
     pending = given.copilot.begin(call.outgoing)
     upstream = pending.wait(given.settings.commit_after)
-    session = ReplyStream(call, pending, upstream, given)
+    session = ReplyStream(call, pending, upstream, given.settings, _client_gone())
     response = Response(session, mimetype=EVENT_STREAM, headers=_headers(call, upstream) | STREAM_HEADERS)
     # A generator that was never started runs no `finally`, so closing is asked of the response as well.
     response.call_on_close(session.close)
     return response
+
+
+def _client_gone() -> Callable[[], bool]:
+    """Return what tells that the client has left, where the server can tell; nobody has left elsewhere."""
+    gone: Callable[[], bool] | None = request.environ.get(CLIENT_GONE)
+    return gone or (lambda: False)
 
 
 def _headers(call: Call, upstream: UpstreamReply | None) -> dict[str, str]:
@@ -84,13 +95,20 @@ class ReplyStream:
     """
 
     def __init__(
-        self, call: Call, pending: PendingReply, upstream: UpstreamReply | None, given: Services
+        self,
+        call: Call,
+        pending: PendingReply,
+        upstream: UpstreamReply | None,
+        settings: Settings,
+        client_gone: Callable[[], bool],
     ) -> None:
         self._pending = pending
         self._upstream = upstream
         self._ping = call.lane.surface.ping
         self._relay = call.relay()
-        self._settings = given.settings
+        self._tick = settings.commit_after
+        self._heartbeat = settings.heartbeat
+        self._client_gone = client_gone
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield whole events as upstream sends them, and a ping wherever it is silent."""
@@ -112,20 +130,31 @@ class ReplyStream:
             self._upstream.close()
 
     def _relayed(self) -> Iterator[bytes]:
-        while self._upstream is None:
+        silence, next_ping = 0.0, 0.0
+        if self._upstream is None:
             yield self._ping
-            self._upstream = self._pending.wait(self._settings.heartbeat)
-        patience = self._settings.commit_after
+            next_ping = self._heartbeat
         while not self._relay.done:
-            chunk = self._upstream.read(patience)
+            chunk = self._listen()
             if chunk is None:
-                yield self._ping
-                patience = self._settings.heartbeat
+                if self._client_gone():
+                    return
+                silence += self._tick
+                if silence >= next_ping:
+                    yield self._ping
+                    next_ping = silence + self._heartbeat
                 continue
-            patience = self._settings.commit_after
+            silence, next_ping = 0.0, 0.0
             if not chunk:
                 break
             if out := self._relay.feed(chunk):
                 yield out
         if out := self._relay.close():
             yield out
+
+    def _listen(self) -> bytes | None:
+        """Return what upstream sent, b"" at its end, None after a tick of silence. Raises `GatewayError`."""
+        if self._upstream is None:
+            self._upstream = self._pending.wait(self._tick)
+            return None if self._upstream is None else self._upstream.read(0)
+        return self._upstream.read(self._tick)

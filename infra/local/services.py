@@ -1,0 +1,96 @@
+"""The laptop's composition root: the services of `start`, `models`, `check-usage` and the demo."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from core.access.keys import KeyCheck
+from core.access.limits import RateLimit
+from core.call import Engine
+from core.copilot.catalogue import Catalogue
+from core.copilot.client import CopilotClient
+from core.copilot.token import CopilotTokens
+from core.copilot.transport import Transport
+from core.copilot.usage import fetch_quota
+from core.settings import Settings
+from core.surfaces import DIALECTS
+from handlers.services import Gate, Services
+from infra.local.secrets import FileSecretStore
+from infra.local.state import SqliteStateStore
+
+STATE_FILE = "state.sqlite3"
+
+
+def build_services(settings: Settings) -> Services:
+    """Join the core to this machine: SQLite, the secret file, the wall clock."""
+    data = Path(settings.data_dir)
+    state = SqliteStateStore(data / STATE_FILE, time.time)
+    transport = build_transport(settings)
+    tokens = CopilotTokens(
+        settings, FileSecretStore(data), state, transport, now=time.time, new_id=_hex, wait=time.sleep
+    )
+    copilot = CopilotClient(settings, tokens, transport, now=time.time, new_id=lambda: str(uuid4()))
+    catalogue = Catalogue(settings, copilot, state, now=time.time, new_id=_hex)
+    gates: tuple[Gate, ...] = ()
+    if settings.rate_limit > 0:
+        gates = (
+            RateLimit(
+                state,
+                settings.rate_limit,
+                wait=settings.wait,
+                now=time.time,
+                sleep=time.sleep,
+                new_owner=_hex,
+            ),
+        )
+    return Services(
+        settings=settings,
+        engine=Engine(settings, DIALECTS, catalogue.models, tokens.scope, time.time, _new_id),
+        copilot=copilot,
+        catalogue=catalogue,
+        quota=lambda: fetch_quota(transport, settings, tokens.github_token(), now=time.time),
+        keys=KeyCheck(settings.api_key) if settings.api_key else None,
+        gates=gates,
+        now=time.time,
+        new_id=_new_id,
+    )
+
+
+def build_transport(settings: Settings) -> Transport:
+    """Build the HTTP client with this machine's certificates and, unless switched off, its proxy."""
+    proxies, bypass = _proxy() if settings.proxy_env else ({}, _nothing)
+    bundle = next(
+        (os.environ[name] for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE") if os.environ.get(name)), None
+    )
+    return Transport(
+        now=time.time,
+        connect_timeout=settings.connect_timeout,
+        ca_bundle=bundle,
+        proxies=proxies,
+        bypass=bypass,
+    )
+
+
+def _proxy() -> tuple[dict[str, str], Callable[[str], bool]]:
+    """Read HTTPS_PROXY and NO_PROXY once, as the standard library understands them."""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import; only a proxy needs it
+
+    if not any(name.lower() in {"https_proxy", "all_proxy"} for name in os.environ):
+        return {}, _nothing
+    found = getproxies()
+    proxy = found.get("https") or found.get("all")
+    return ({"https": proxy} if proxy else {}), lambda host: bool(proxy_bypass(host))
+
+
+def _nothing(_host: str) -> bool:
+    return False
+
+
+def _hex() -> str:
+    return uuid4().hex
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}{uuid4().hex}"
