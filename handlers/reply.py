@@ -17,10 +17,13 @@ log = logging.getLogger("gateway")
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
-# A proxy that buffers would undo the streaming.
 # Where a server offers it: a callable that says, without writing, whether the client has left.
 CLIENT_GONE: Final = "gateway.client_gone"
+TRAILER: Final = (
+    0.05  # seconds for the end of the body after its terminal event, so that the connection can be kept
+)
 PATIENCE: Final = 60.0  # a slice of silence; the client ends it for good after `idle_timeout`
+# A proxy that buffers would undo the streaming.
 STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -149,8 +152,15 @@ class ReplyStream:
                 break
             if out := self._relay.feed(chunk):
                 yield out
+        else:
+            self._read_trailer()
         if out := self._relay.close():
             yield out
+
+    def _read_trailer(self) -> None:
+        if self._upstream is not None:
+            while self._upstream.read(TRAILER):
+                pass
 
     def _listen(self) -> bytes | None:
         """Return what upstream sent, b"" at its end, None after a tick of silence. Raises `GatewayError`."""
