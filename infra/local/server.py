@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 # Under this environ key an app finds a callable that says, without yielding, that the client has left.
 CLIENT_GONE: Final = "gateway.client_gone"
-# Above the gateway's own limit, so that its 413 in the client's dialect comes first.
-BODY_CEILING: Final = 64 * 1024 * 1024
 HEADER_CEILING: Final = 64 * 1024
 # A client slower than the model stops the model's stream here instead of filling memory.
 UNSENT_CEILING: Final = 1024 * 1024
@@ -32,11 +30,10 @@ OPTIONS: Final[dict[str, Any]] = {
     "asyncore_use_poll": True,
     # Keep reading while a reply is under way: that is how a client's leaving is seen.
     "channel_request_lookahead": 1,
-    "max_request_body_size": BODY_CEILING,
     "max_request_header_size": HEADER_CEILING,
     # Overflow would put prompts and replies into temporary files.
-    "inbuf_overflow": 2 * BODY_CEILING,
-    "outbuf_overflow": 2 * BODY_CEILING,
+    "inbuf_overflow": sys.maxsize,
+    "outbuf_overflow": sys.maxsize,
     "outbuf_high_watermark": UNSENT_CEILING,
     "clear_untrusted_proxy_headers": True,
 }
@@ -61,12 +58,14 @@ def serve(
     port: int,
     *,
     threads: int = 256,
+    max_body_bytes: int = 32 * 1024 * 1024,
     on_ready: Callable[[int], None] | None = None,
 ) -> None:
     """Serve `app` until SIGINT or SIGTERM, then give open replies five seconds to end.
 
     host: a name or an IPv4 or IPv6 address. port: 0 lets the system choose.
     threads: how many replies may be open at once; a further request waits for a free thread.
+    max_body_bytes: the app's own limit; bodies of up to twice that reach the app, for a 413 in the client's dialect.
     on_ready: called with the bound port once connections are accepted.
     Raises ListenError. Signals are handled only when called in the main thread.
     """
@@ -75,10 +74,16 @@ def serve(
 
     from infra.local.strict_http import StrictChannel  # noqa: PLC0415
 
-    # It warns whenever a request waits for a thread; that is not the reader's concern.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    # It warns of waiting requests and, at the end, of unfinished threads: neither is the reader's concern.
+    logging.getLogger("waitress").setLevel(logging.ERROR)
     with listening(host, port) as listener:
-        made = create_server(_with_client_gone(app), sockets=[listener], threads=threads, **OPTIONS)
+        made = create_server(
+            _with_client_gone(app),
+            sockets=[listener],
+            threads=threads,
+            max_request_body_size=2 * max_body_bytes,
+            **OPTIONS,
+        )
         server = cast("BaseWSGIServer", made)  # one socket makes one server
         server.channel_class = StrictChannel
         with _stopped_by_signals():
