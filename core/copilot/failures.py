@@ -83,6 +83,8 @@ _OVERFLOWS: Final = (
 _FAULT_KIND: Final[dict[FaultKind, ErrorKind]] = {"timeout": "timeout"}
 _ITEM_OWNERSHIP: Final = "does not belong to this connection"
 _PAT_PERMISSION: Final = "copilot requests"
+# GitHub's token formats, and the Copilot token's: a server that echoes one must not put it into a client's error.
+_TOKENS: Final = re.compile(r"gh[a-z]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|tid=[^\s\"']+")
 _TITLE: Final = re.compile(r"<title[^>]*>(.{0,300}?)</title", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"<[^>]*>")
 
@@ -231,7 +233,7 @@ def _fields(body: bytes) -> dict[str, str]:
                     fields.setdefault(name, str(value))
         text = _message(inner)
     fields["message"] = _line(text)
-    return fields
+    return {name: _TOKENS.sub("***", value) for name, value in fields.items()}
 
 
 def _message(body: dict[str, object]) -> str:

@@ -26,7 +26,8 @@ _INTENT: Final[dict[str, str]] = {
 _DIRECT_INTENT: Final = "conversation-edits"
 _MESSAGES: Final = "/v1/messages"
 
-_IMAGE_MARKS: Final = (b'"image"', b'"image_url"', b'"input_image"', b'"computer_screenshot"')
+# Every image part has one of these; a quotation mark inside a text is escaped and does not match.
+_IMAGE_MARKS: Final = (b'image"', b'"image_url"')
 _IMAGE_TYPES: Final = frozenset({"image", "image_url", "input_image", "computer_screenshot"})
 _TURNS: Final = ("messages", "input")
 _PARTS: Final = ("content", "output")

@@ -9,8 +9,17 @@ from werkzeug import Request, Response
 from core.copilot.device_login import DeviceCode, DeviceLogin, LoginGranted, LoginPending
 from core.errors import GatewayError
 from core.settings import Settings
-from tests.unit.copilot.doubles import Clock, scripted, settings_at, transport
-from tests.unit.copilot.doubles import answers, close, closed_transports as closed_transports
+from tests.unit.copilot.doubles import (
+    Clock,
+    answers,
+    close,
+    closed_transports,
+    scripted,
+    settings_at,
+    transport,
+)
+
+__all__ = ["closed_transports"]  # a fixture that closes what `transport` opened
 
 CODE = {"device_code": "dev-secret", "user_code": "WDJB-MJHT", "expires_in": 900, "interval": 5}
 
@@ -21,7 +30,11 @@ def login_at(url: str, clock: Clock, **settings: str) -> DeviceLogin:
 
 def code(clock: Clock, interval: float = 5) -> DeviceCode:
     return DeviceCode(
-        device_code="dev-secret", user_code="u", verification_uri="v", expires_at=clock() + 900, interval=interval
+        device_code="dev-secret",
+        user_code="u",
+        verification_uri="v",
+        expires_at=clock() + 900,
+        interval=interval,
     )
 
 
@@ -54,7 +67,9 @@ def test_start_returns_what_the_person_needs(httpserver: HTTPServer) -> None:
 
 
 def test_a_foreign_page_is_replaced_by_github_s_own(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/login/device/code").respond_with_json({**CODE, "verification_uri": "https://evil.example"})
+    httpserver.expect_request("/login/device/code").respond_with_json(
+        {**CODE, "verification_uri": "https://evil.example"}
+    )
     url = httpserver.url_for("").rstrip("/")
     assert login_at(url, Clock()).start().verification_uri == f"{url}/login/device"
 
@@ -66,7 +81,9 @@ def test_direct_identity_needs_an_own_app() -> None:
 
 
 def test_the_client_id_can_be_chosen(httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/login/device/code", data=re.compile("client_id=Ov23mine").pattern + "&scope=read%3Auser").respond_with_json(CODE)
+    httpserver.expect_request(
+        "/login/device/code", data=re.compile("client_id=Ov23mine").pattern + "&scope=read%3Auser"
+    ).respond_with_json(CODE)
     url = httpserver.url_for("").rstrip("/")
     assert login_at(url, Clock(), client_id="Ov23mine", identity="direct").start().user_code == "WDJB-MJHT"
 
@@ -82,7 +99,9 @@ def test_the_client_id_can_be_chosen(httpserver: HTTPServer) -> None:
         ({"access_token": "gho_new", "token_type": "bearer"}, LoginGranted("gho_new")),
     ],
 )
-def test_the_body_decides_not_the_status(httpserver: HTTPServer, status: int, body: object, expected: object) -> None:
+def test_the_body_decides_not_the_status(
+    httpserver: HTTPServer, status: int, body: object, expected: object
+) -> None:
     assert expected == poll(httpserver, Response(_json(body), status))
 
 
@@ -104,7 +123,9 @@ def test_final_answers_end_the_login(httpserver: HTTPServer, error: str) -> None
     assert ("login_required", error) == (caught.value.kind, caught.value.code)
 
 
-@pytest.mark.parametrize("answer", [Response("<html>oops", 502), Response("", 500), Response("[]"), Response(b"\xff")])
+@pytest.mark.parametrize(
+    "answer", [Response("<html>oops", 502), Response("", 500), Response("[]"), Response(b"\xff")]
+)
 def test_an_unreadable_answer_is_only_a_delay(httpserver: HTTPServer, answer: Response) -> None:
     outcome = poll(httpserver, answer)
     assert isinstance(outcome, LoginPending)
@@ -123,7 +144,11 @@ def test_a_broken_network_is_only_a_delay() -> None:
 def test_the_whole_login_waits_as_told_and_shows_progress(httpserver: HTTPServer) -> None:
     clock = Clock()
     httpserver.expect_ordered_request("/login/device/code").respond_with_json(CODE)
-    for body in ({"error": "authorization_pending"}, {"error": "slow_down", "interval": 10}, {"access_token": "gho_new"}):
+    for body in (
+        {"error": "authorization_pending"},
+        {"error": "slow_down", "interval": 10},
+        {"access_token": "gho_new"},
+    ):
         httpserver.expect_ordered_request("/login/oauth/access_token").respond_with_json(body)
     shown: list[str] = []
     waits: list[float] = []
@@ -137,9 +162,13 @@ def test_the_whole_login_waits_as_told_and_shows_progress(httpserver: HTTPServer
 def test_waiting_ends_when_the_code_does(httpserver: HTTPServer) -> None:
     clock = Clock()
     httpserver.expect_request("/login/device/code").respond_with_json({**CODE, "expires_in": 12})
-    httpserver.expect_request("/login/oauth/access_token").respond_with_json({"error": "authorization_pending"})
+    httpserver.expect_request("/login/oauth/access_token").respond_with_json(
+        {"error": "authorization_pending"}
+    )
     with pytest.raises(GatewayError) as caught:
-        login_at(httpserver.url_for("").rstrip("/"), clock).login(wait=clock.wait, progress=lambda _code, _note: None)
+        login_at(httpserver.url_for("").rstrip("/"), clock).login(
+            wait=clock.wait, progress=lambda _code, _note: None
+        )
     assert (caught.value.code, clock()) == ("expired_token", 1_000_012.0)
 
 

@@ -12,8 +12,19 @@ import pytest
 from core.copilot.faults import TransportError
 from core.copilot.transport import RawReply, Transport
 from tests.emulators.copilot.certificate import Certificate
-from tests.unit.copilot.doubles import Clock, Script, answers, close, read_request, scripted, transport, whole
-from tests.unit.copilot.doubles import closed_transports as closed_transports
+from tests.unit.copilot.doubles import (
+    Clock,
+    Script,
+    answers,
+    close,
+    closed_transports,
+    read_request,
+    scripted,
+    transport,
+    whole,
+)
+
+__all__ = ["closed_transports"]  # a fixture that closes what `transport` opened
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 DONE = b"0\r\n\r\n"
@@ -184,9 +195,9 @@ def test_a_gzip_stream_is_decoded_as_it_comes() -> None:
 
 def test_a_truncated_gzip_body_is_an_error() -> None:
     head = HEAD[:-2] + b"content-encoding: gzip\r\n\r\n"
-    with scripted(answers(head, chunk(gzip.compress(b"data: hello\n\n")[:-4]), DONE)) as url:
-        with pytest.raises(TransportError):
-            opened(transport(Clock()), url).read_all(timeout=5)
+    wire = chunk(gzip.compress(b"data: hello\n\n")[:-4])
+    with scripted(answers(head, wire, DONE)) as url, pytest.raises(TransportError):
+        opened(transport(Clock()), url).read_all(timeout=5)
 
 
 def test_a_redirect_is_handed_over_and_not_followed() -> None:
@@ -280,7 +291,10 @@ def test_tls_connections_are_used_again(certificate: Certificate) -> None:
 
 
 def test_an_unknown_certificate_is_refused_with_a_remedy(certificate: Certificate) -> None:
-    with secure(certificate, answers(whole(b"one"))) as url, pytest.raises(TransportError, match="REQUESTS_CA_BUNDLE"):
+    with (
+        secure(certificate, answers(whole(b"one"))) as url,
+        pytest.raises(TransportError, match="REQUESTS_CA_BUNDLE"),
+    ):
         transport(Clock()).send("GET", url, {})
 
 
@@ -325,7 +339,10 @@ def test_https_goes_through_the_proxy_with_its_credentials(certificate: Certific
 def test_a_host_named_in_no_proxy_is_reached_directly(certificate: Certificate) -> None:
     with secure(certificate, answers(whole(b"one"))) as url:
         client = transport(
-            Clock(), ca_bundle=str(certificate.path), proxies={"https": "http://127.0.0.1:9"}, bypass=lambda _host: True
+            Clock(),
+            ca_bundle=str(certificate.path),
+            proxies={"https": "http://127.0.0.1:9"},
+            bypass=lambda _host: True,
         )
         assert opened(client, url).read_all(timeout=5) == b"one"
 
@@ -339,7 +356,9 @@ def test_a_proxy_that_refuses_is_told_without_its_password() -> None:
     assert "hush" not in str(caught.value)
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://me:hush@127.0.0.1:port", "https://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://127.0.0.1:1", "http://me:hush@127.0.0.1:port", "https://127.0.0.1:1"]
+)
 def test_a_proxy_of_another_kind_is_refused(proxy: str) -> None:
     with pytest.raises(TransportError) as caught:
         transport(Clock(), proxies={"https": proxy}).send("GET", "https://api.github.com/", {})

@@ -65,7 +65,11 @@ class MemoryState:
             return True
 
     def entries(self, kind: str) -> dict[str, bytes]:
-        return {key: value for (at, key), (value, end) in sorted(self.records.items()) if at == kind and self.now() < end}
+        return {
+            key: value
+            for (at, key), (value, end) in sorted(self.records.items())
+            if at == kind and self.now() < end
+        }
 
     def claim(self, kind: str, key: str, owner: str, *, expires_at: float) -> bool:
         with self.lock:
@@ -139,7 +143,14 @@ def settings_at(url: str, **more: Any) -> Settings:
 
 
 def grant(url: str, token: str = "tid=one", **more: object) -> dict[str, object]:
-    return {"token": token, "expires_at": 0, "refresh_in": 1500, "endpoints": {"api": url}, "sku": "yearly", **more}
+    return {
+        "token": token,
+        "expires_at": 0,
+        "refresh_in": 1500,
+        "endpoints": {"api": url},
+        "sku": "yearly",
+        **more,
+    }
 
 
 Script = Callable[[socket.socket], None]
@@ -216,5 +227,3 @@ def close(connection: socket.socket) -> None:
 def whole(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status}", *headers, f"content-length: {len(body)}"]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
-
-

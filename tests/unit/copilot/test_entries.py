@@ -24,7 +24,12 @@ SONNET: dict[str, Any] = {
         "is_premium": True,
         "token_prices": {
             "batch_size": 1000000,
-            "default": {"input_price": 300, "output_price": 1500, "cache_price": 30, "cache_write_price": 375},
+            "default": {
+                "input_price": 300,
+                "output_price": 1500,
+                "cache_price": 30,
+                "cache_write_price": 375,
+            },
         },
     },
     "capabilities": {
@@ -182,5 +187,7 @@ def test_an_adaptive_only_model_takes_no_budget() -> None:
 
 
 def test_the_operator_corrects_what_we_believe() -> None:
-    corrections: dict[str, dict[str, bool | str]] = {"gpt-5*": {"sampling": True, "output_limit_name": "max_tokens", "odd": 1}}
+    corrections: dict[str, dict[str, bool | str]] = {
+        "gpt-5*": {"sampling": True, "output_limit_name": "max_tokens", "odd": 1}
+    }
     assert quirks_of("gpt-5.4", corrections) == Quirks()

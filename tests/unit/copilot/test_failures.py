@@ -151,7 +151,13 @@ def test_a_block_says_stop() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [("connect", "upstream"), ("timeout", "timeout"), ("cut", "upstream"), ("protocol", "upstream"), ("too_large", "upstream")],
+    [
+        ("connect", "upstream"),
+        ("timeout", "timeout"),
+        ("cut", "upstream"),
+        ("protocol", "upstream"),
+        ("too_large", "upstream"),
+    ],
 )
 def test_every_transport_fault_has_its_kind(fault: str, kind: str) -> None:
     assert kind == unreachable(TransportError(fault, "x")).kind  # type: ignore[arg-type]

@@ -30,7 +30,9 @@ def test_vscode_headers_are_complete() -> None:
         "copilot-integration-id": "vscode-chat",
         "content-type": "application/json",
     }
-    assert expected == made(VSCODE, Outgoing(path="/chat/completions", body=b"{}", stream=True, initiator="agent"))
+    assert expected == made(
+        VSCODE, Outgoing(path="/chat/completions", body=b"{}", stream=True, initiator="agent")
+    )
 
 
 def test_the_direct_identity_names_this_product_and_no_editor() -> None:
@@ -86,7 +88,9 @@ def test_further_headers_never_replace_ours() -> None:
 
 
 def test_vision_is_announced_only_when_there_is_an_image() -> None:
-    assert made(VSCODE, Outgoing(path="/responses", body=b"{}", vision=True))["copilot-vision-request"] == "true"
+    assert (
+        made(VSCODE, Outgoing(path="/responses", body=b"{}", vision=True))["copilot-vision-request"] == "true"
+    )
     assert "copilot-vision-request" not in made(VSCODE, Outgoing(path="/responses", body=b"{}"))
 
 
@@ -105,11 +109,19 @@ INPUT = {"type": "input_image", "image_url": "data:image/png;base64,iVBO"}
     [
         {"messages": [{"role": "user", "content": [URL]}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, IMAGE]}]},
-        {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [IMAGE]}]}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [IMAGE]}]}
+            ]
+        },
         {"messages": [{"role": "tool", "tool_call_id": "t", "content": [URL]}]},
         {"input": [{"role": "user", "content": [INPUT]}]},
         {"input": [{"type": "function_call_output", "call_id": "c", "output": [INPUT]}]},
-        {"input": [{"type": "computer_call_output", "output": {"type": "computer_screenshot", "image_url": "x"}}]},
+        {
+            "input": [
+                {"type": "computer_call_output", "output": {"type": "computer_screenshot", "image_url": "x"}}
+            ]
+        },
     ],
 )
 def test_an_image_is_found_wherever_a_model_sees_it(body: object) -> None:
@@ -119,7 +131,7 @@ def test_an_image_is_found_wherever_a_model_sees_it(body: object) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"messages": [{"role": "user", "content": "what is \"image_url\"?"}]},
+        {"messages": [{"role": "user", "content": 'what is "image_url"?'}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": json.dumps(IMAGE)}]}]},
         {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "input": {"type": "image"}}]}]},
         {"messages": [], "tools": [{"input_schema": {"properties": {"type": {"enum": ["image"]}}}}]},
@@ -132,6 +144,8 @@ def test_words_about_images_are_no_image(body: object) -> None:
     assert not has_image(json.dumps(body).encode())
 
 
-@pytest.mark.parametrize("body", [b'{"image"', b'"image"', b"\xff\"image\"", b'{"messages":' + b"[" * 100_000 + b'"image"'])
+@pytest.mark.parametrize(
+    "body", [b'{"image"', b'"image"', b'\xff"image"', b'{"messages":' + b"[" * 100_000 + b'"image"']
+)
 def test_a_broken_body_has_no_image(body: bytes) -> None:
     assert not has_image(body)

@@ -17,7 +17,14 @@ def test_github_com_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["acme.ghe.com", "api.acme.ghe.com", "copilot-api.acme.ghe.com", "https://acme.ghe.com/", " ACME.ghe.com "]
+    "name",
+    [
+        "acme.ghe.com",
+        "api.acme.ghe.com",
+        "copilot-api.acme.ghe.com",
+        "https://acme.ghe.com/",
+        " ACME.ghe.com ",
+    ],
 )
 def test_every_spelling_of_a_tenant_means_its_hosts(name: str) -> None:
     expected = Hosts(
@@ -31,7 +38,15 @@ def test_every_spelling_of_a_tenant_means_its_hosts(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["acme.com", "http://acme.ghe.com", "acme.ghe.com:444", "acme.ghe.com/x", "a.b.ghe.com", "acme.ghe.com.evil.com", "u@acme.ghe.com"],
+    [
+        "acme.com",
+        "http://acme.ghe.com",
+        "acme.ghe.com:444",
+        "acme.ghe.com/x",
+        "a.b.ghe.com",
+        "acme.ghe.com.evil.com",
+        "u@acme.ghe.com",
+    ],
 )
 def test_a_host_that_is_no_tenant_is_refused(name: str) -> None:
     with pytest.raises(GatewayError, match="enterprise_host"):
@@ -97,7 +112,14 @@ def test_a_local_stand_in_may_name_a_local_host() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://github.example", "https://u:p@github.example", "https://github.example?x=1", "nonsense", "https://h:99999"]
+    "url",
+    [
+        "http://github.example",
+        "https://u:p@github.example",
+        "https://github.example?x=1",
+        "nonsense",
+        "https://h:99999",
+    ],
 )
 def test_an_unsafe_setting_is_refused(url: str) -> None:
     with pytest.raises(GatewayError) as caught:

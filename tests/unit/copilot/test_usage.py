@@ -35,7 +35,9 @@ def test_rate_limit_windows_are_listed_too() -> None:
     assert list(read_quota_headers({"x-usage-ratelimit-weekly": "ent=100&rem=3"})) == ["ratelimit-weekly"]
 
 
-@pytest.mark.parametrize("text", ["", "&&&", "ent=nan&rem=inf", "ent=1e400", "ent=x&rem=y", "a=" * 1000, "%ff=%ff"])
+@pytest.mark.parametrize(
+    "text", ["", "&&&", "ent=nan&rem=inf", "ent=1e400", "ent=x&rem=y", "a=" * 1000, "%ff=%ff"]
+)
 def test_odd_snapshots_do_no_harm(text: str) -> None:
     found = read_quota_headers({"x-quota-snapshot-chat": text})["chat"]
     assert (None, None) == (found.entitlement, found.percent_remaining)
