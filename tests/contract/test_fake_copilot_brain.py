@@ -126,6 +126,12 @@ def test_scripts_go_step_by_step_through_a_tool_loop() -> None:
     assert ["f", "g", "done"] == seen
 
 
+def test_text_beside_results_does_not_end_a_script() -> None:
+    results = Turn("user", "Tool loaded.", results=[ToolResult("x", "ok")])
+    turns = [Turn("user", "[[tool:f {}]][[then]][[say:done]]"), Turn("assistant", calls=1), results]
+    assert "done" == answer(Conversation("m", turns)).text
+
+
 def test_schemas_are_filled() -> None:
     schema = {
         "type": "object",

@@ -151,3 +151,14 @@ def test_it_runs_as_a_program_and_names_its_urls(*, tls: bool) -> None:
                 assert answer.read() == b"OK"
         finally:
             program.terminate()
+
+
+def test_identical_requests_are_rendered_once_when_cached() -> None:
+    with FakeCopilot(cached=True) as fake:
+        caller = Caller(fake)
+        assert caller.chat().json["id"] == caller.chat().json["id"]
+        assert caller.chat(stream=True).body == caller.chat(stream=True).body
+        fake.set_modes("gpt-4.1", chat_no_done=True)
+        assert "[DONE]" not in caller.chat(stream=True).text
+        fake.force("POST", "/chat/completions", 500, "boom")
+        assert [500, 200] == [caller.chat().status, caller.chat().status]

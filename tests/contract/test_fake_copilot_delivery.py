@@ -14,6 +14,8 @@ import pytest
 from tests.emulators.calling import EDITOR, Caller
 from tests.emulators.copilot import FakeCopilot
 from tests.emulators.copilot.delivery import split_characters
+from tests.emulators.copilot.modes import delivery
+from tests.emulators.copilot.wire import Delivery
 
 UMLAUTS = [{"role": "user", "content": "[[say:grün und schön 🙂]]"}]
 
@@ -95,14 +97,20 @@ def raw_chunks(caller: Caller, messages: object) -> list[bytes]:
     return [chunk for chunk in chunks if chunk]
 
 
-def test_silence_comes_where_it_is_wanted(caller: Caller) -> None:
-    for stall in ({"before": 0.05}, {"after_events": 2, "seconds": 0.05}):
-        caller.fake.force("POST", "/chat/completions", modes={"stall": stall})
-        started = time.monotonic()
+def test_silences_and_pace_are_delivered_as_told(caller: Caller) -> None:
+    assert Delivery(silent_before_headers=0.25) == delivery({"stall": {"before": 0.25}})
+    assert Delivery(silent_after_events=2, silent_for=0.5) == delivery(
+        {"stall": {"after_events": 2, "seconds": 0.5}}
+    )
+    assert Delivery(pace=0.005, first_byte_delay=0.05) == delivery({"pace_ms": 5, "slow_first_byte": 50})
+    for modes in (
+        {"stall": {"before": 0.01}},
+        {"stall": {"after_events": 2, "seconds": 0.01}},
+        {"slow_first_byte": 5},
+    ):
+        caller.fake.force("POST", "/chat/completions", modes=modes, times=2)
         assert caller.chat(stream=True).text.endswith("[DONE]\n\n")
-        assert time.monotonic() - started >= 0.05
-    caller.fake.set_modes("gpt-4.1", slow_first_byte=10, pace_ms=1)
-    assert caller.chat(stream=True).text.endswith("[DONE]\n\n")
+        assert caller.chat().json["choices"][0]["message"]["content"] == "one two three"
 
 
 def test_words_can_carry_the_time_they_were_sent(caller: Caller) -> None:
@@ -112,6 +120,8 @@ def test_words_can_carry_the_time_they_were_sent(caller: Caller) -> None:
     final = answer.events[-1]["response"]["output"][0]["content"][0]["text"]
     assert (5, sent) == (len(set(sent)), sorted(sent))
     assert sent == [int(word) for word in final.split()]
+    whole = caller.responses(told="[[words:2]]").json["output"][0]["content"][0]["text"]
+    assert all(word.isdigit() for word in whole.split())
 
 
 def test_connections_are_kept_and_requests_may_be_pipelined_or_chunked(caller: Caller) -> None:

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--tls", action="store_true", help="serve https with a throw-away certificate")
     parser.add_argument("--auto-approve", action="store_true", help="device logins succeed at the first poll")
     parser.add_argument("--realistic", action="store_true", help="show each model's reported oddities")
+    parser.add_argument("--cached", action="store_true", help="render identical requests once (load tests)")
     parser.add_argument("--log-size", type=int, default=2000, help="how many requests to remember")
     options = vars(parser.parse_args())
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -47,9 +47,16 @@ def answer(asked: Conversation, *, stamped: bool = False) -> Answer:
 def prompt_of(asked: Conversation) -> str:
     """Return the user's last own words, without what an agent wrapped around them."""
     for turn in reversed(asked.turns):
-        if turn.role == "user" and (text := WRAPPED.sub("", turn.text).strip()):
+        if text := _own_words(turn):
             return text
     return ""
+
+
+def _own_words(turn: Turn) -> str:
+    """Return what a user wrote; text beside tool results is the agent's, unless it is a script."""
+    if turn.role != "user" or (turn.results and "[[" not in turn.text):
+        return ""
+    return WRAPPED.sub("", turn.text).strip()
 
 
 def _considered(asked: Conversation, *, stamped: bool) -> Answer:
@@ -82,7 +89,7 @@ def _rounds(asked: Conversation) -> int:
     """Count the tool rounds since the user last spoke."""
     rounds = 0
     for turn in reversed(asked.turns):
-        if turn.role == "user" and WRAPPED.sub("", turn.text).strip() and not turn.results:
+        if _own_words(turn):
             break
         rounds += turn.role == "assistant" and turn.calls > 0
     return rounds

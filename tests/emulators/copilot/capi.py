@@ -27,6 +27,7 @@ from tests.emulators.copilot.responses_stream import ResponsesStream
 from tests.emulators.copilot.state import FakeState
 from tests.emulators.copilot.usage import measure
 from tests.emulators.copilot.wire import (
+    PLAIN,
     SSE,
     Reply,
     Request,
@@ -36,6 +37,8 @@ from tests.emulators.copilot.wire import (
     text_reply,
 )
 
+CACHED_BODY: Final = 65_536  # bytes
+CACHED_REPLIES: Final = 256
 Rule = Callable[[Call], Reply | None]
 
 
@@ -65,8 +68,8 @@ def _checked(state: FakeState, request: Request, request_id: str) -> Reply:
         call.forced = (
             None if forced.reply is None else replace(forced.reply, headers=dict(forced.reply.headers))
         )
-    reply = _first(checks.FRONT, call) or _routed(call)
-    if call.modes and reply.delivery == Reply(0, "").delivery:
+    reply = _first(checks.FRONT, call) or (_rendered(call) if state.cached else _routed(call))
+    if call.modes and reply.delivery == PLAIN:
         reply = _delivered(reply, call)
     reply.headers = {**quota_headers(account), **reply.headers}
     return reply
@@ -74,12 +77,10 @@ def _checked(state: FakeState, request: Request, request_id: str) -> Reply:
 
 def _delivered(reply: Reply, call: Call) -> Reply:
     how = delivery(call.modes)
-    if how.gzip and reply.pieces is None:
-        reply.pieces, how = [reply.body], replace(how, stamp=False, crlf=False)
+    if reply.pieces is None and (how.gzip or how.split_utf8 or how.stamp):
+        reply.pieces, how = [reply.body], replace(how, crlf=False)
     if how.gzip:
         reply.headers["content-encoding"] = "gzip"
-    elif reply.pieces is None and (how.split_utf8 or how.pace):
-        reply.pieces, how = [reply.body], replace(how, stamp=False, crlf=False)
     reply.delivery = how
     return reply
 
@@ -94,6 +95,23 @@ def _first(rules: tuple[Rule, ...], call: Call) -> Reply | None:
 def _routed(call: Call) -> Reply:
     route = ROUTES.get((call.request.method, call.request.path))
     return route(call) if route else set_policy(call)
+
+
+def _rendered(call: Call) -> Reply:
+    """Answer from the replies rendered before; only bytes, account and two headers tell requests apart."""
+    headers, known = call.request.headers, call.state.rendered
+    if call.modes or len(call.request.body) > CACHED_BODY:
+        return _routed(call)
+    key = (
+        call.account.github_token, str(call.exchanged), call.request.path, call.request.body.decode("latin-1"),
+        headers.get("copilot-vision-request", ""), headers.get("anthropic-beta", ""),
+    )  # fmt: skip
+    if key not in known:
+        if len(known) >= CACHED_REPLIES:
+            known.clear()
+        reply = _routed(call)
+        known[key] = _delivered(reply, call) if call.modes else reply
+    return replace(known[key], headers=dict(known[key].headers))
 
 
 def _chat(call: Call) -> Reply:

@@ -14,7 +14,7 @@ from tests.emulators.copilot.chat import (
 from tests.emulators.copilot.context import Call, Spoken
 from tests.emulators.copilot.shapes import Obj, encode
 from tests.emulators.copilot.usage import copilot_usage
-from tests.emulators.copilot.wire import event
+from tests.emulators.copilot.wire import event, repeated
 
 DONE: Final = b"data: [DONE]\n\n"
 COMMENT: Final = b": keep-alive\n\n"
@@ -73,12 +73,13 @@ class ChatStream:
         )
         late = call.on("late_thinking")
         deltas += [] if late else self._thinking()
-        deltas += [{"content": text, "role": "assistant"} for text in answer.deltas]
+        texts = repeated(lambda text: self._chunk({"content": text, "role": "assistant"}), answer.deltas)
         tools = self._tool_deltas()
         if call.on("chat_split_choices") and answer.text and tools:
-            together = self._chunk(deltas.pop(), tools.pop(0))
-            return [*map(self._chunk, deltas), together, *map(self._chunk, tools)]
-        return [self._chunk(delta) for delta in [*deltas, *tools]]
+            # The last text and the first call share a chunk, as two choices.
+            together = self._chunk({"content": answer.deltas[-1], "role": "assistant"}, tools.pop(0))
+            return [*map(self._chunk, deltas), *texts[:-1], together, *map(self._chunk, tools)]
+        return [*map(self._chunk, deltas), *texts, *map(self._chunk, tools)]
 
     def _thinking(self) -> list[Obj]:
         thought = reasoning(self._spoken)

@@ -67,6 +67,7 @@ def show_state(state: FakeState, request: Request, asked: Obj) -> Reply:
 
 def set_modes(state: FakeState, request: Request, asked: Obj) -> Reply:
     """Set modes: {"model": id or "*", "modes": {...}, "replace": bool}."""
+    state.rendered.clear()
     wanted, model = members(asked.get("modes")), string(asked.get("model")) or "*"
     if strangers := reply_modes.unknown(wanted):
         return _wrong(f"no such mode: {', '.join(strangers)}")
@@ -79,6 +80,7 @@ def set_modes(state: FakeState, request: Request, asked: Obj) -> Reply:
 def drop_modes(state: FakeState, request: Request, asked: Obj) -> Reply:
     """Drop all modes."""
     state.modes.clear()
+    state.rendered.clear()
     return json_reply(200, OK)
 
 
@@ -93,6 +95,7 @@ def set_model(state: FakeState, request: Request, asked: Obj) -> Reply:
     """Merge members into a model's entry, or add one: {"id": ..., ...}; {"id": ..., "remove": true} drops it."""
     model_id = string(asked.get("id"))
     with state.lock:
+        state.rendered.clear()
         entry = state.model(model_id)
         if asked.get("remove") is True:
             state.models = [kept for kept in state.models if kept.get("id") != model_id]
@@ -120,6 +123,7 @@ def set_account(state: FakeState, request: Request, asked: Obj) -> Reply:
     if isinstance(fields.get("identity_allowlist"), list):
         fields["identity_allowlist"] = set(items(fields["identity_allowlist"]))
     with state.lock:
+        state.rendered.clear()
         account = state.accounts.get(token) or Account(token)
         if strangers := [name for name in fields if not hasattr(account, name)]:
             return _wrong(f"an account has no {', '.join(strangers)}")
@@ -130,11 +134,18 @@ def set_account(state: FakeState, request: Request, asked: Obj) -> Reply:
 
 
 def set_options(state: FakeState, request: Request, asked: Obj) -> Reply:
-    """Set auto_approve, body_limit, cache_minimum, count_tokens_known, or reject the name."""
+    """Set auto_approve, body_limit, cached, client_ids, cache_minimum, count_tokens_known, or reject the name."""
     for name, value in asked.items():
-        if name not in {"auto_approve", "body_limit", "cache_minimum", "count_tokens_known"}:
+        if name not in {
+            "auto_approve",
+            "body_limit",
+            "cached",
+            "client_ids",
+            "cache_minimum",
+            "count_tokens_known",
+        }:
             return _wrong(f"no such option: {name}")
-        setattr(state, name, value)
+        setattr(state, name, set(items(value)) if name == "client_ids" else value)
     return json_reply(200, OK)
 
 

@@ -36,9 +36,10 @@ class FakeCopilot:
     def __init__(
         self, *, port: int = 0, address: str = "127.0.0.1", tls: bool = False, auto_approve: bool = False,
         realistic: bool = False, log_size: int = 2000,
+        cached: bool = False,
     ) -> None:  # fmt: skip
         self.state = FakeState(log_size)
-        self.state.auto_approve = auto_approve
+        self.state.auto_approve, self.state.cached = auto_approve, cached
         self._port, self._address = port, address
         self.certificate = Certificate.create() if tls else None
         self._loop = new_loop()

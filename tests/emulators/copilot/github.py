@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from tests.emulators.copilot.shapes import Obj, decode, members, string
-from tests.emulators.copilot.state import CLIENT_IDS, REFRESH_IN, Account, FakeState
+from tests.emulators.copilot.state import REFRESH_IN, Account, FakeState
 from tests.emulators.copilot.wire import TEXT, Reply, Request, json_reply
 
 GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -23,7 +23,7 @@ def form(request: Request) -> Obj:
 
 def device_code(state: FakeState, request: Request) -> Reply:
     """Start a device login."""
-    if string(form(request).get("client_id")) not in CLIENT_IDS:
+    if string(form(request).get("client_id")) not in state.client_ids:
         return _failed("incorrect_client_credentials")
     code = state.open_device()
     return json_reply(
@@ -41,7 +41,7 @@ def device_code(state: FakeState, request: Request) -> Reply:
 def access_token(state: FakeState, request: Request) -> Reply:
     """Answer one poll; like GitHub, failures come with status 200."""
     asked = form(request)
-    if string(asked.get("client_id")) not in CLIENT_IDS:
+    if string(asked.get("client_id")) not in state.client_ids:
         return _failed("incorrect_client_credentials")
     if asked.get("grant_type") != GRANT:
         return _failed("unsupported_grant_type")

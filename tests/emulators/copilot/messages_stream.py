@@ -1,14 +1,14 @@
 """Anthropic Messages as a stream."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from tests.emulators.copilot.chat import upstream_name
 from tests.emulators.copilot.context import Call, Spoken
 from tests.emulators.copilot.messages import blocks, reply_id, stop_reason, usage_of
 from tests.emulators.copilot.shapes import Obj, encode
 from tests.emulators.copilot.usage import copilot_usage
-from tests.emulators.copilot.wire import named_event
+from tests.emulators.copilot.wire import named_event, repeated
 
 PING: Final = named_event("ping", {"type": "ping"})
 OVERLOADED: Final = named_event(
@@ -36,40 +36,36 @@ def _start(call: Call, spoken: Spoken) -> bytes:
 
 
 def _block(index: int, block: Obj) -> list[bytes]:
-    begin, deltas = _parts(block)
+    begin, kind, member, texts = _parts(block)
+
+    def delta(text: str, kind: str = kind, member: str = member) -> bytes:
+        change = {"type": kind, member: text}
+        return named_event(
+            "content_block_delta", {"type": "content_block_delta", "index": index, "delta": change}
+        )
+
     start = {"type": "content_block_start", "index": index, "content_block": begin}
-    return [
-        named_event("content_block_start", start),
-        *(
-            named_event(
-                "content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta}
-            )
-            for delta in deltas
-        ),
-        named_event("content_block_stop", {"type": "content_block_stop", "index": index}),
-    ]
+    pieces = [named_event("content_block_start", start), *repeated(delta, texts)]
+    if block["type"] == "thinking":
+        pieces.append(delta(block["signature"], "signature_delta", "signature"))
+    return [*pieces, named_event("content_block_stop", {"type": "content_block_stop", "index": index})]
 
 
-def _parts(block: Obj) -> tuple[Obj, list[Any]]:
-    """Return a block as it begins and the deltas that complete it."""
+def _parts(block: Obj) -> tuple[Obj, str, str, list[str]]:
+    """Return a block as it begins, and its deltas: their type, their member, its values."""
     match block["type"]:
         case "text":
-            return {"type": "text", "text": ""}, [
-                {"type": "text_delta", "text": t} for t in WORDS.findall(block["text"])
-            ]
+            return {"type": "text", "text": ""}, "text_delta", "text", WORDS.findall(block["text"])
         case "thinking":
-            deltas: list[Any] = [
-                {"type": "thinking_delta", "thinking": t} for t in WORDS.findall(block["thinking"])
-            ]
-            deltas.append({"type": "signature_delta", "signature": block["signature"]})
-            return {"type": "thinking", "thinking": "", "signature": ""}, deltas
+            begin = {"type": "thinking", "thinking": "", "signature": ""}
+            return begin, "thinking_delta", "thinking", WORDS.findall(block["thinking"])
         case "tool_use":
             text = encode(block["input"]).decode() if block["input"] else ""
             size = max(1, -(-len(text) // 3))
             texts = ["", *(text[at : at + size] for at in range(0, len(text), size))]
-            return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": t} for t in texts]
+            return {**block, "input": {}}, "input_json_delta", "partial_json", texts
         case _:
-            return block, []
+            return block, "", "", []
 
 
 def _ending(call: Call, spoken: Spoken) -> list[bytes]:

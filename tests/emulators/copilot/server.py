@@ -8,7 +8,7 @@ from typing import Final, cast
 from urllib.parse import parse_qsl, unquote
 
 from tests.emulators.copilot.delivery import deliver
-from tests.emulators.copilot.wire import Reply, Request
+from tests.emulators.copilot.wire import PLAIN, Reply, Request
 
 REASON: Final[dict[int, str]] = {
     200: "OK", 201: "Created", 204: "No Content", 400: "Bad Request", 401: "Unauthorized",
@@ -102,11 +102,7 @@ class Connection(asyncio.Protocol):
         reply = self._route(request)
         keep = request.headers.get("connection", "").lower() != "close"
         head = render_head(reply, keep=keep)
-        if (
-            reply.pieces is None
-            and reply.delivery.silent_before_headers == 0
-            and reply.delivery.cut_after < 0
-        ):
+        if reply.pieces is None and reply.delivery == PLAIN:
             self.transport.write(head + reply.body)
             self._done(request, reply, "complete", keep=keep)
             return

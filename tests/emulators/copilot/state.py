@@ -152,6 +152,7 @@ class FakeState:
         self.clock = Clock()
         self.urls: dict[str, str] = {}
         self._log_size = log_size
+        self.cached = False  # render byte-identical requests once (load tests): ids and usage then repeat
         self.reset()
 
     def reset(self) -> None:
@@ -170,10 +171,12 @@ class FakeState:
             self.models: list[Obj] = catalogue()
             self.modes: dict[str, dict[str, Any]] = {}
             self.auto_approve = False
+            self.client_ids = set(CLIENT_IDS)
             self.body_limit = 20 * 1024 * 1024
             self.cache_minimum = 1024  # tokens; shorter prompts are not cached
             self.count_tokens_known = True
             self.prefixes = PrefixCache()
+            self.rendered: dict[tuple[str, ...], Reply] = {}
             self._numbers = itertools.count(1)
             self.clock.freeze(None)
 
@@ -238,6 +241,7 @@ class FakeState:
     def set_modes(self, model: str, modes: dict[str, Any]) -> None:
         """Add reply modes to a model (`*`: to all); a null value takes one away."""
         with self.lock:
+            self.rendered.clear()
             merged = {**self.modes.get(model, {}), **modes}
             self.modes[model] = {name: value for name, value in merged.items() if value is not None}
 

@@ -1,5 +1,6 @@
 """What the HTTP layer hands to the routes and what they hand back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,6 +9,7 @@ from tests.emulators.copilot.shapes import encode
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 SSE: Final = "text/event-stream; charset=utf-8"
+MARK: Final = "the text goes here"
 
 
 @dataclass(slots=True)
@@ -82,6 +84,14 @@ def anthropic_error(message: str, request_id: str) -> Reply:
     """Answer 400 in Anthropic's own envelope."""
     error = {"type": "invalid_request_error", "message": message}
     return json_reply(400, {"type": "error", "error": error, "request_id": request_id})
+
+
+def repeated(render: Callable[[str], bytes], texts: list[str]) -> list[bytes]:
+    """Render events that differ in one string only, encoding the rest once."""
+    head, found, tail = render(MARK).partition(encode(MARK))
+    if not found or len(texts) < 2:
+        return [render(text) for text in texts]
+    return [head + encode(text) + tail for text in texts]
 
 
 def event(value: object) -> bytes:
