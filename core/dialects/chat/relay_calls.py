@@ -1,0 +1,78 @@
+"""Tool calls of a relayed stream: every piece numbered, id and name said once, together and first."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import UNSET, Struct, UnsetType
+
+from core.dialects.chat.calls import Call, CallBook, made_up_id
+from core.dialects.chat.schema import CallPiece
+from core.errors import UpstreamProtocolError
+
+
+class OutPieceFunction(Struct, frozen=True):
+    """A piece of a function call."""
+
+    arguments: str
+    name: str | UnsetType = UNSET
+
+
+class OutPiece(Struct, frozen=True):
+    """One entry of `tool_calls` as clients join them: by index, strings appended."""
+
+    index: int
+    function: OutPieceFunction
+    id: str | UnsetType = UNSET
+    type: str | UnsetType = UNSET
+
+
+class RelayCalls:
+    """Judge and rewrite the pieces; `_said` holds the ordinals of the calls that a client has heard of."""
+
+    def __init__(self) -> None:
+        self._book = CallBook()
+        self._said: set[int] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._book.calls)
+
+    def take(self, pieces: Sequence[CallPiece]) -> list[OutPiece] | None:
+        """Return the pieces as they should be, None when they are so already."""
+        fine = True
+        written: list[OutPiece] = []
+        for piece in pieces:
+            if piece.function is None and not piece.id:
+                continue  # a custom tool's input: nothing that is ours to number
+            call = self._book.take(piece)
+            arguments = (piece.function.arguments if piece.function is not None else None) or ""
+            if arguments:
+                call.pieces.append(arguments)
+            fine = self._is_fine(piece, call) and fine
+            written += self._written(call, arguments)
+        return None if fine else written
+
+    def rest(self, message_id: str) -> Iterator[OutPiece]:
+        """Return what is still owed when the answer is complete. Raises `UpstreamProtocolError` for a nameless call."""
+        for call in self._book.calls:
+            if not call.name:
+                raise UpstreamProtocolError("upstream called a tool without naming it")
+            if call.ordinal not in self._said:
+                call.id = call.id or made_up_id(message_id, call.ordinal)
+                yield from self._written(call, "")
+            elif not call.pieces:
+                yield OutPiece(call.ordinal, OutPieceFunction("{}"))
+
+    def _is_fine(self, piece: CallPiece, call: Call) -> bool:
+        if piece.index != call.ordinal:
+            return False
+        name = piece.function.name if piece.function is not None else None
+        if call.ordinal in self._said:
+            return not piece.id and not name
+        return bool(piece.id and name and piece.type == "function" and piece.function)
+
+    def _written(self, call: Call, arguments: str) -> Iterator[OutPiece]:
+        if call.ordinal in self._said:
+            if arguments:
+                yield OutPiece(call.ordinal, OutPieceFunction(arguments))
+        elif call.id and call.name:
+            self._said.add(call.ordinal)
+            yield OutPiece(call.ordinal, OutPieceFunction(call.arguments, call.name), call.id, "function")

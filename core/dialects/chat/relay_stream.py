@@ -1,0 +1,326 @@
+"""Pass a chat stream through: the client's model name, one choice, one finish, one end."""
+
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from core.canonical import Usage
+from core.dialect import Echo
+from core.dialects.chat.errors import encode_error, upstream_error
+from core.dialects.chat.relay_calls import OutPiece, RelayCalls
+from core.dialects.chat.relay_events import END, PREFIX, EventCutter, data_of, is_comment
+from core.dialects.chat.relay_response import finish_reason
+from core.dialects.chat.response import completion_id
+from core.dialects.chat.schema import NULL, CallPiece, encode
+from core.dialects.chat.usage import FAILED, decode_price, decode_usage, severer
+from core.errors import GatewayError, UpstreamProtocolError
+
+OBJECT: Final = "chat.completion.chunk"
+DONE: Final = b"[DONE]"
+# Members of a delta that say nothing by being there.
+SILENT: Final = (b"null", b'""', b"[]")
+
+
+class _Delta(Struct):
+    role: str | None = None
+    tool_calls: list[CallPiece] | None = None
+    function_call: Raw = NULL
+
+
+class _Choice(Struct):
+    index: int | None = None
+    delta: _Delta | None = None
+    message: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(Struct):
+    id: str | UnsetType | None = UNSET
+    object: str | UnsetType | None = UNSET
+    created: int | float | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
+    choices: list[_Choice] | None = None
+    usage: Raw = NULL
+    copilot_usage: Raw = NULL
+    error: Raw = NULL
+    copilot_errors: Raw = NULL
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_choices = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+
+
+class Frame:
+    """The members around the choices: filled in where upstream left them out, constant over the stream."""
+
+    def __init__(self, echo: Echo) -> None:
+        self._echo = echo
+        self.id = ""
+        self._upstream_model = ""
+        self._theirs = self._ours = b""
+        self._prefixes: dict[tuple[bool, bool, bool, bool], bytes] = {}
+
+    def open(self, chunk: _Chunk) -> None:
+        """Take over what the first chunk that speaks says of itself."""
+        self.id = chunk.id or completion_id(self._echo)
+        self._upstream_model = chunk.model or self._echo.model
+        self._theirs = b'"model":' + encode(self._upstream_model)
+        self._ours = b'"model":' + encode(self._echo.model)
+
+    def fit(self, data: bytes, chunk: _Chunk) -> bytes:
+        """Return the chunk with a right frame; one that has it already is returned as it is."""
+        absent = (chunk.id is UNSET, chunk.object is UNSET, chunk.created is UNSET, chunk.model is UNSET)
+        right = (
+            (absent[0] or chunk.id == self.id)
+            and (absent[1] or chunk.object == OBJECT)
+            and (absent[2] or bool(chunk.created))
+            and (absent[3] or (chunk.model == self._upstream_model and self._theirs in data))
+        )
+        if not right or data[:1] != b"{":
+            return self.rebuild(_decode_members(data))
+        if self._theirs != self._ours and not absent[3]:
+            data = data.replace(self._theirs, self._ours, 1)
+        return self._prefix(absent) + data[1:] if True in absent else data
+
+    def rebuild(self, members: dict[str, Raw]) -> bytes:
+        """Write a chunk anew."""
+        created = members.get("created", NULL)
+        frame = {
+            "id": Raw(encode(self.id)),
+            "object": Raw(encode(OBJECT)),
+            "created": Raw(encode(self._echo.created)) if created in {b"null", b"0"} else created,
+            "model": Raw(encode(self._echo.model)),
+        }
+        return encode({**frame, **{name: value for name, value in members.items() if name not in frame}})
+
+    def _prefix(self, absent: tuple[bool, bool, bool, bool]) -> bytes:
+        prefix = self._prefixes.get(absent)
+        if prefix is None:
+            values = (self.id, OBJECT, self._echo.created, self._echo.model)
+            names = ("id", "object", "created", "model")
+            missing = {name: value for name, value, gone in zip(names, values, absent, strict=True) if gone}
+            prefix = self._prefixes[absent] = encode(missing)[:-1] + b","
+        return prefix
+
+
+class ChatStreamRelay:
+    """Forward a chat stream, repaired where it has to be.
+
+    Invariants: the finishing chunk waits in `_held` and the usage chunk in `_counted` until the stream ends, so that
+    there is one of each, in that order, whatever comes late; `_finish` is the severest reason seen. `_over` is set
+    once a terminal event was forwarded; what follows is dropped. An error waits in `_failure` until the bytes before
+    it are delivered.
+    """
+
+    def __init__(self, echo: Echo) -> None:
+        self._echo = echo
+        self._cutter = EventCutter()
+        self._frame = Frame(echo)
+        self._calls = RelayCalls()
+        self._held: bytes | None = None
+        self._counted: bytes | None = None
+        self._finish = ""
+        self._spoke = False
+        self._legacy = False
+        self._usage: Usage | None = None
+        self._over = False
+        self._failure: GatewayError | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream counted, once it said so."""
+        return self._usage
+
+    @property
+    def done(self) -> bool:
+        """Whether a terminal event was forwarded."""
+        return self._over
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the bytes to forward. Raises `GatewayError`, upstream's own or for a broken protocol."""
+        out: list[bytes] = []
+        self._guard(out, chunk)
+        return b"".join(out)
+
+    def close(self) -> bytes:
+        """Return the last bytes. Raises `UpstreamProtocolError` when the stream was cut (AC-05)."""
+        out: list[bytes] = []
+        self._guard(out, None)
+        if self._failure is not None:
+            raise self._failure
+        return b"".join(out)
+
+    def error(self, error: GatewayError) -> bytes:
+        """End with an error chunk; nothing after a terminal event."""
+        if self._over:
+            return b""
+        self._over = True
+        return PREFIX + encode_error(error).body + END
+
+    def _guard(self, out: list[bytes], chunk: bytes | None) -> None:
+        if self._failure is None and not self._over:
+            try:
+                for event in self._cutter.close() if chunk is None else self._cutter.feed(chunk):
+                    self._event(event, out)
+                if chunk is None and not self._over:
+                    self._end(out, cut=True)
+            except GatewayError as error:
+                self._failure = error
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                self._failure = UpstreamProtocolError(
+                    f"upstream sent a chunk that is no chat completion: {error}"
+                )
+        if self._failure is not None and not out:
+            raise self._failure
+
+    # --- events ---
+
+    def _event(self, event: bytes, out: list[bytes]) -> None:
+        if self._over or not event:
+            return
+        data = data_of(event)
+        if data is None:
+            if is_comment(event):
+                out.append(event + END)
+            return
+        if data[:1] != b"{":
+            data = data.strip()
+            if data == DONE:
+                self._end(out, cut=False)
+            if not data or data == DONE:
+                return
+        self._chunk(data, _decode(data), out)
+
+    def _chunk(self, data: bytes, chunk: _Chunk, out: list[bytes]) -> None:
+        choices = chunk.choices
+        if choices:
+            if not self._frame.id:
+                self._frame.open(chunk)
+            only = choices[0]
+            delta = only.delta
+            plain = len(choices) == 1 and only.index == 0 and delta is not None and only.finish_reason is None
+            if plain and delta is not None and self._spoke and self._held is None and _is_words(delta):
+                out.append(PREFIX + self._frame.fit(data, chunk) + END)
+            else:
+                self._choices(data, chunk, choices, out)
+        if chunk.usage != NULL or chunk.copilot_usage != NULL:
+            self._count(data, chunk)
+        if chunk.error != NULL:
+            raise upstream_error(chunk.error)
+        if chunk.copilot_errors not in {b"null", b"[]"}:
+            raise upstream_error(chunk.copilot_errors)
+
+    def _count(self, data: bytes, chunk: _Chunk) -> None:
+        usage = decode_usage(chunk.usage) or self._usage or Usage()
+        price = decode_price(chunk.copilot_usage)
+        self._usage = usage if price is None else msgspec.structs.replace(usage, nano_credits=price)
+        if not chunk.choices and chunk.usage != NULL:
+            self._counted = data
+
+    # --- choices ---
+
+    def _choices(self, data: bytes, chunk: _Chunk, choices: list[_Choice], out: list[bytes]) -> None:
+        """Forward each choice as a chunk of its own (AC-04), as it came where nothing is wrong with it."""
+        for position, choice in enumerate(choices):
+            delta = choice.delta or choice.message or _Delta()
+            pieces = self._calls.take(delta.tool_calls) if delta.tool_calls else None
+            self._legacy = self._legacy or delta.function_call != NULL
+            reason = choice.finish_reason or ""
+            if reason in FAILED:
+                raise UpstreamProtocolError("upstream gave up in the middle of its answer", code=reason)
+            fine = len(choices) == 1 and choice.index == 0 and choice.delta is not None and pieces is None
+            if fine and self._held is None and self._spoke is (delta.role is None):
+                ready, silent = self._frame.fit(data, chunk), False
+            else:
+                ready, silent = self._rewritten(data, position, pieces, reason)
+            self._spoke = True
+            self._finish = severer(self._finish, reason) if reason else self._finish
+            self._forward(ready, out, silent=silent, final=bool(reason))
+
+    def _forward(self, ready: bytes, out: list[bytes], *, silent: bool, final: bool) -> None:
+        """Send a chunk, or hold it when it is the finishing one; a silent one after that changes nothing (AC-09)."""
+        if silent and (self._held is not None or not final):
+            return
+        self._release(out)
+        if final:
+            self._held = ready
+        else:
+            out.append(PREFIX + ready + END)
+
+    def _rewritten(
+        self, data: bytes, position: int, pieces: list[OutPiece] | None, reason: str
+    ) -> tuple[bytes, bool]:
+        """Return the chunk with only the choice at `position`, and whether that one says nothing."""
+        members = _decode_members(data)
+        choices = _decode_choices(members["choices"])
+        choice = choices[position]
+        found = choice.pop("message", NULL) if choice.get("delta", NULL) == NULL else choice["delta"]
+        delta = {} if found == NULL else _decode_members(found)
+        delta.pop("role", None)
+        if pieces is not None:
+            delta.pop("tool_calls", None)
+            if pieces:
+                delta["tool_calls"] = Raw(encode(pieces))
+        silent = self._spoke and all(value in SILENT for value in delta.values())
+        if not self._spoke:
+            delta = {"role": Raw(b'"assistant"'), **delta}
+        choice["delta"] = Raw(encode(delta))
+        choice["index"] = Raw(b"0")
+        choice["finish_reason"] = Raw(encode(reason)) if reason else NULL
+        members["choices"] = Raw(encode([choice]))
+        if position < len(choices) - 1:
+            members.pop("usage", None)  # said once, with the last
+        return self._frame.rebuild(members), silent
+
+    def _release(self, out: list[bytes]) -> None:
+        """Let a held finishing chunk go as an ordinary one: it was not the last."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        members = _decode_members(held)
+        choice = _decode_choices(members["choices"])[0]
+        if all(value in SILENT for value in _decode_members(choice["delta"]).values()):
+            return
+        choice["finish_reason"] = NULL
+        members["choices"] = Raw(encode([choice]))
+        out.append(PREFIX + encode(members) + END)
+
+    # --- the end ---
+
+    def _end(self, out: list[bytes], *, cut: bool) -> None:
+        if not self._finish and (cut or not self._spoke):
+            raise UpstreamProtocolError("upstream's stream ended before its finish reason")
+        owed = list(self._calls.rest(self._frame.id))
+        if owed:
+            self._release(out)
+            out.append(PREFIX + self._plain({"tool_calls": owed}, None) + END)
+        reason = finish_reason(self._finish, tools=bool(self._calls), legacy=self._legacy)
+        out.append(PREFIX + self._last(reason) + END)
+        if self._counted is not None and self._echo.include_usage:
+            out.append(PREFIX + self._frame.rebuild(_decode_members(self._counted)) + END)
+        out.append(PREFIX + DONE + END)
+        self._over = True
+
+    def _last(self, reason: str) -> bytes:
+        """Return the finishing chunk, as it came where it says the right reason."""
+        held = self._held
+        if held is None:
+            return self._plain({}, reason)
+        members = _decode_members(held)
+        choice = _decode_choices(members["choices"])[0]
+        if choice["finish_reason"] == encode(reason):
+            return held
+        choice["finish_reason"] = Raw(encode(reason))
+        members["choices"] = Raw(encode([choice]))
+        return encode(members)
+
+    def _plain(self, delta: object, reason: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return self._frame.rebuild({"choices": Raw(encode([choice]))})
+
+
+def _is_words(delta: _Delta) -> bool:
+    """Tell whether a delta only speaks: no role again (SDKs join strings), no call."""
+    return delta.role is None and delta.tool_calls is None and delta.function_call == NULL
