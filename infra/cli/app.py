@@ -67,6 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     state = Run()
     try:
         code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=state)
+        sys.stdout.flush()  # a reader that has left is noticed here, not while Python ends
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -9,7 +9,7 @@ import msgspec
 from core.settings import Settings
 from infra.cli.console import plain
 
-LOGGER: Final = "gateway"
+OURS: Final = ("gateway", "core", "handlers", "infra")
 
 
 class TextFormatter(logging.Formatter):
@@ -37,14 +37,19 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(_encodable(line)).decode()
 
 
-def configure(settings: Settings) -> None:
-    """Send the gateway's log to stderr in the chosen form; `verbose` adds what is only good for finding faults."""
+def configure(settings: Settings, *, serving: bool = False) -> None:
+    """Send the log to stderr in the chosen form; `verbose` adds what is only good for finding faults.
+
+    A command that does not serve says itself how it went, so its log holds nothing but errors unless `verbose`.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
-    logger = logging.getLogger(LOGGER)
-    logger.handlers[:] = [handler]
-    logger.propagate = False
-    logger.setLevel(logging.DEBUG if settings.verbose else logging.INFO)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING if serving else logging.ERROR)
+    for name in OURS:
+        level = logging.DEBUG if settings.verbose else (logging.INFO if serving else logging.ERROR)
+        logging.getLogger(name).setLevel(level)
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:

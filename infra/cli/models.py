@@ -23,7 +23,7 @@ def command(*, verbose: bool | None, as_json: bool) -> None:
     Prices are credits (1 credit = 0.01 USD) per million tokens.
     """
     session = Session(settings({"verbose": verbose}))
-    models = session.services.catalogue.models()
+    models = session.services.catalogue.refresh()
     if as_json:
         print_json(list(models))
     else:

@@ -11,7 +11,7 @@ from core.copilot.device_login import DeviceLogin
 from core.errors import GatewayError
 from core.ports import GITHUB_TOKEN, SecretStore
 from core.settings import Secret, Settings
-from infra.cli import exits
+from infra.cli import exits, logs
 from infra.cli.console import is_terminal, say
 from infra.cli.login import log_in
 from infra.settings import ambient_token
@@ -29,7 +29,8 @@ NO_TERMINAL: Final = (
 class Session:
     """The settings in force, the secrets on this machine, and the services once they are needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, serving: bool = False) -> None:
+        logs.configure(settings, serving=serving)
         self.secrets = secret_store(settings)
         if not settings.github_token and self._stored() is None:
             settings = msgspec.structs.replace(settings, github_token=ambient_token(os.environ))

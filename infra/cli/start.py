@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -12,7 +13,7 @@ from core.copilot.hosts import is_loopback
 from core.errors import GatewayError
 from core.model import Model
 from core.settings import Settings
-from infra.cli import claude_code, exits, logs
+from infra.cli import claude_code, exits
 from infra.cli.console import can_ask, is_terminal, say, warn
 from infra.cli.notice import NOTICE
 from infra.cli.options import settings, show_token_option, verbose_option
@@ -52,8 +53,7 @@ def command(*, for_claude_code: bool, dev: bool, account_type: str | None, **fla
     _remark(flags, account_type)
     if current.manual and not can_ask():
         raise exits.CommandError("--manual asks in the terminal, and there is none.", exits.USAGE)
-    logs.configure(current)
-    session = Session(current)
+    session = Session(current, serving=True)
     session.ensure_login()
     models = _models(session)
     if current.show_token:
@@ -78,8 +78,13 @@ def introduction(current: Settings, url: str, models: Sequence[Model]) -> list[s
         f"Models ({len(models)}): {names}" if models else "Models: not known yet",
         f"OpenAI clients:    OPENAI_BASE_URL={url}/v1   OPENAI_API_KEY={key}",
         f"Anthropic clients: ANTHROPIC_BASE_URL={url}   ANTHROPIC_API_KEY={key}",
-        f"Listening on {url} (Ctrl-C stops)",
     ]
+
+
+def stand_in(current: Settings) -> str | None:
+    """Return the URL of an upstream on this machine, as `make demo` uses, or None for the real one."""
+    upstreams = (current.copilot_url, current.github_api_url)
+    return next((url for url in upstreams if is_loopback(urlsplit(url).hostname or "")), None)
 
 
 def ask_in_terminal(what: str) -> bool:
@@ -106,7 +111,7 @@ def _models(session: Session) -> Sequence[Model]:
             raise
         warn(error.message)
     session.log_in()
-    return _listed(session)
+    return session.services.catalogue.refresh()
 
 
 def _listed(session: Session) -> Sequence[Model]:
@@ -142,12 +147,15 @@ def _serve(
         url = base_url(current.host, port)
         for line in introduction(current, url, models):
             say(line)
+        if (upstream := stand_in(current)) is not None:
+            warn(f"NOT GitHub Copilot: a stand-in at {upstream} answers.")
         if not is_loopback(current.host):
             warn(
                 "Other machines can reach the gateway. The connection is not encrypted: put TLS in front of it."
             )
         if choice is not None:
             claude_code.announce(url, choice, current)
+        say(f"Listening on {url} (Ctrl-C stops)", "bold green")
 
     app = create_app(services)
     (serve_dev if dev else serve)(app, current.host, current.port, on_ready=on_ready)
