@@ -216,7 +216,9 @@ def _read_server_tool_use(raw: bytes, path: str) -> ServerToolUse:
 
 def _read_server_tool_result(raw: bytes, path: str, block_type: str) -> ServerToolResult:
     block = read(_server_tool_result, raw, path)
-    sources, error_code = _search_results(block.content) if block_type == "web_search_tool_result" else ((), None)
+    sources, error_code = (
+        _search_results(block.content) if block_type == "web_search_tool_result" else ((), None)
+    )
     return ServerToolResult(
         original_id(block.tool_use_id),
         block_type.removesuffix(RESULT_SUFFIX),
@@ -248,7 +250,8 @@ def _arguments(raw: Raw, path: str) -> str:
 def _unsupported_source(source: Source, path: str) -> UnsupportedFeatureError:
     at = f"{path}.source.type"
     return UnsupportedFeatureError(
-        f"A source of type '{source.type}' is not available here: send the content as base64 (at {at})", param=at
+        f"A source of type '{source.type}' is not available here: send the content as base64 (at {at})",
+        param=at,
     )
 
 

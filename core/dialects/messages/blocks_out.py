@@ -11,7 +11,6 @@ from core.canonical import (
     Citation,
     Document,
     Image,
-    Native,
     ResultContent,
     SearchResult,
     ServerToolResult,
@@ -75,7 +74,9 @@ def document_wires(document: Document) -> list[Wire]:
         text = titled(document.title, document.context, document.text or "")
         return [text_wire(text, document.cache)]
     head = titled(document.title, document.context, "")
-    inside = [text_wire(part.text) if isinstance(part, Text) else image_wire(part) for part in document.content]
+    inside = [
+        text_wire(part.text) if isinstance(part, Text) else image_wire(part) for part in document.content
+    ]
     blocks = [text_wire(head), *(block for block in inside if block.get("text", "-").strip())]
     with_cache(blocks[-1], document.cache)
     return blocks
@@ -117,7 +118,7 @@ def _result_parts(part: ResultContent) -> list[Wire | Raw]:
             wires = document_wires(part)
         case SearchResult():
             wires = [search_result_wire(part)]
-        case Native():
+        case _:
             return [Raw(part.raw)] if part.dialect == "messages" else []
     for wire in wires:
         wire.pop("cache_control", None)

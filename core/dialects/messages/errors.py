@@ -34,7 +34,11 @@ ERROR_TYPE: Final[dict[ErrorKind, str]] = {
     "internal": "api_error",
 }
 # Where Anthropic's own status differs from what the error carries: its clients know 529 as "overloaded".
-ERROR_STATUS: Final[dict[ErrorKind, int]] = {"overloaded": 529, "quota_exceeded": 402, "context_overflow": 400}
+ERROR_STATUS: Final[dict[ErrorKind, int]] = {
+    "overloaded": 529,
+    "quota_exceeded": 402,
+    "context_overflow": 400,
+}
 
 # Upstream's words to kinds. Its 401 is about our token, never about the client's key.
 KIND: Final[dict[str, ErrorKind]] = {

@@ -101,7 +101,11 @@ class HistoryWriter:
                 self.repairs.append("empty_text")
             return []
         wire = text_wire(block.text, block.cache)
-        own = [cited for cited in block.citations if cited.native is not None and cited.native.dialect == "messages"]
+        own = [
+            cited
+            for cited in block.citations
+            if cited.native is not None and cited.native.dialect == "messages"
+        ]
         if own:
             wire["citations"] = citations_wire(own)
         return [_piece(wire, block.cache)]
@@ -143,7 +147,9 @@ class HistoryWriter:
         return [Piece("tool_use", with_cache(wire, block.cache), call_id, cached=block.cache is not None)]
 
     def _tool_result(self, block: ToolResult, path: str) -> list[Piece]:
-        content = tuple(self._result_part(part, f"{path}.content[{at}]") for at, part in enumerate(block.content))
+        content = tuple(
+            self._result_part(part, f"{path}.content[{at}]") for at, part in enumerate(block.content)
+        )
         wire = result_wire(structs.replace(block, content=content))
         return [Piece("tool_result", wire, safe_id(block.call_id), cached="cache_control" in wire)]
 
@@ -198,7 +204,8 @@ class HistoryWriter:
         text = _decoded(document) if document.media_type.startswith("text/") else None
         if text is None:
             raise UnsupportedFeatureError(
-                f"This model takes PDF and text documents, not '{document.media_type}' (at {path})", param=path
+                f"This model takes PDF and text documents, not '{document.media_type}' (at {path})",
+                param=path,
             )
         return structs.replace(document, base64="", text=text)
 

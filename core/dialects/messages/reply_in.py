@@ -48,4 +48,6 @@ def decode_response(body: bytes, scope: str = "") -> Reply:
 def _check_calls(content: tuple[Block, ...]) -> None:
     for block in content:
         if isinstance(block, ToolUse) and not is_object(block.arguments):
-            raise UpstreamProtocolError(f"upstream called {block.name} with arguments that are no JSON object")
+            raise UpstreamProtocolError(
+                f"upstream called {block.name} with arguments that are no JSON object"
+            )

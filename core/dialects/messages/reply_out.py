@@ -71,7 +71,9 @@ def encode_response(reply: Reply, echo: Echo) -> bytes:
         if isinstance(block, ToolUse) and not block.custom and not is_object(block.arguments or "{}"):
             if reply.stop_reason in CUT_OFF:
                 continue
-            raise UpstreamProtocolError(f"the model called {block.name} with arguments that are no JSON object")
+            raise UpstreamProtocolError(
+                f"the model called {block.name} with arguments that are no JSON object"
+            )
         calls += isinstance(block, ToolUse)
         searches += isinstance(block, ServerToolResult)
         refused |= isinstance(block, Refusal)

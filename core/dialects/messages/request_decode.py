@@ -80,7 +80,9 @@ def message_in(raw: bytes, path: str) -> Message:
     wire = read(_message, raw, path)
     role = ROLES.get(wire.role)
     if role is None:
-        raise InvalidRequestError(f"Expected user, assistant or system (at {path}.role)", param=f"{path}.role")
+        raise InvalidRequestError(
+            f"Expected user, assistant or system (at {path}.role)", param=f"{path}.role"
+        )
     blocks = blocks_in(wire.content, f"{path}.content")
     if role == "user" and not any(_says_something(block) for block in blocks):
         at = f"{path}.content"
@@ -147,7 +149,9 @@ def _reasoning(wire: RequestBody) -> Reasoning | None:
 
 def _format(wire: RequestBody) -> OutputFormat | None:
     asked = wire.output_config.format if wire.output_config is not None else None
-    asked, path = (asked, "$.output_config.format") if asked is not None else (wire.output_format, "$.output_format")
+    asked, path = (
+        (asked, "$.output_config.format") if asked is not None else (wire.output_format, "$.output_format")
+    )
     if asked is None or asked.type == "text":
         return None
     return _json_schema(asked, path)

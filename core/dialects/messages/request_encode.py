@@ -43,9 +43,7 @@ def encode_request(request: Request, target: Target) -> Encoded:
         losses.append("response_format")
     check_prefill(turns, model)
     max_tokens = _max_tokens(request, model, losses)
-    plan = thinking.plan(
-        request.reasoning, model, max_tokens, may_think=_may_think(request, model, turns)
-    )
+    plan = thinking.plan(request.reasoning, model, max_tokens, may_think=_may_think(request, model, turns))
     sampling, lost = thinking.accepted(
         thinking.Sampling(request.temperature, request.top_p, request.top_k), model, thinks=plan.thinks
     )
@@ -57,7 +55,9 @@ def encode_request(request: Request, target: Target) -> Encoded:
         "system": [piece.body for piece in system] or None,
         "messages": [turn.wire() for turn in turns],
         "tools": [piece.body for piece in tools] or None,
-        "tool_choice": tool_choice_out(request.tool_choice, parallel=request.parallel_tools) if tools else None,
+        "tool_choice": tool_choice_out(request.tool_choice, parallel=request.parallel_tools)
+        if tools
+        else None,
         "thinking": plan.thinking,
         "output_config": _present({"effort": plan.effort, "format": shape}) or None,
         "temperature": sampling.temperature,
@@ -93,7 +93,9 @@ def _conversation(request: Request, writer: HistoryWriter) -> tuple[list[Piece],
         writer.repairs.append("first_turn")
         return [], [Turn("user", system)]
     if not turns:
-        raise InvalidRequestError("messages: at least one message with content is required", param="$.messages")
+        raise InvalidRequestError(
+            "messages: at least one message with content is required", param="$.messages"
+        )
     if turns[0].role == "assistant":
         writer.repairs.append("first_turn")
         turns.insert(0, Turn("user", [text_piece("(The conversation begins with the assistant.)")]))
@@ -156,5 +158,3 @@ def _betas(plan: thinking.Plan, tools: list[Piece]) -> tuple[str, ...]:
 
 def _present(members: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
-
-

@@ -135,7 +135,12 @@ class MessagesDecoder:
         if event is None:
             return
         delta, opened = event.delta, self._open
-        if delta is not None and opened is not None and delta.type in TEXT_DELTAS and event.index == opened.wire_index:
+        if (
+            delta is not None
+            and opened is not None
+            and delta.type in TEXT_DELTAS
+            and event.index == opened.wire_index
+        ):
             text = delta.text or delta.thinking
             if text and isinstance(opened.block, (Text, Thinking)):
                 out.append(BlockDelta(self._index, text))
@@ -184,7 +189,11 @@ class MessagesDecoder:
         elif delta.type == "signature_delta" and delta.signature and isinstance(block, Thinking):
             opaque = Opaque("messages", delta.signature, scope=self._scope)
             out.append(BlockOpaque(self._index, opaque))
-        elif delta.type == "citations_delta" and isinstance(block, Text) and not isinstance(delta.citation, UnsetType):
+        elif (
+            delta.type == "citations_delta"
+            and isinstance(block, Text)
+            and not isinstance(delta.citation, UnsetType)
+        ):
             out.append(BlockCitation(self._index, _citation(delta.citation)))
 
     def _block_stop(self, event: EventIn, out: list[StreamEvent]) -> None:
@@ -208,7 +217,9 @@ class MessagesDecoder:
             raise UpstreamProtocolError("the upstream stream ended before a stop_reason")
         reason = STOP_REASON.get(raw, "other")
         if self._broken_call and reason not in CUT_OFF:
-            raise UpstreamProtocolError(f"upstream called {self._broken_call} with arguments that are no JSON object")
+            raise UpstreamProtocolError(
+                f"upstream called {self._broken_call} with arguments that are no JSON object"
+            )
         self._phase = "after"
         out.append(MessageStop(reason, self._tap.usage, self._stop.stop_sequence, raw))
 

@@ -133,7 +133,9 @@ class MessagesEncoder:
         match block:
             case Text(text=text) | Refusal(text=text):
                 self._tally.refused |= isinstance(block, Refusal)
-                return self._grow(text) + b"".join([self._cite(cited) for cited in getattr(block, "citations", ())])
+                return self._grow(text) + b"".join(
+                    [self._cite(cited) for cited in getattr(block, "citations", ())]
+                )
             case Thinking() if not block.redacted:
                 self._opaque = block.opaque
                 return self._begin(block) + self._grow(block.text) if block.text else b""
@@ -162,7 +164,11 @@ class MessagesEncoder:
     def _grow(self, text: str) -> bytes:
         if not text or self._block is None:
             return b""
-        if not self._prefix and isinstance(self._block, (Text, Refusal, Thinking)) and not _is_redacted(self._block):
+        if (
+            not self._prefix
+            and isinstance(self._block, (Text, Refusal, Thinking))
+            and not _is_redacted(self._block)
+        ):
             return self._begin(self._block) + b"".join((self._prefix, _encode(text), SUFFIX))
         self._pieces.append(text)
         return b"".join((self._prefix, _encode(text), SUFFIX)) if self._prefix else b""
@@ -233,7 +239,9 @@ class MessagesEncoder:
         tally = self._tally
         if tally.broken and event.stop_reason not in CUT_OFF:
             return self.error(
-                UpstreamProtocolError(f"the model called {tally.broken} with arguments that are no JSON object")
+                UpstreamProtocolError(
+                    f"the model called {tally.broken} with arguments that are no JSON object"
+                )
             )
         self._phase = _Phase.AFTER
         reason = stop_word(event.stop_reason, calls=tally.calls > 0, refused=tally.refused)
@@ -241,7 +249,9 @@ class MessagesEncoder:
         if tally.searches:
             usage["server_tool_use"] = {"web_search_requests": tally.searches}
         delta = {"stop_reason": reason, "stop_sequence": event.stop_sequence}
-        return _event("message_delta", {"type": "message_delta", "delta": delta, "usage": usage}) + MESSAGE_STOP
+        return (
+            _event("message_delta", {"type": "message_delta", "delta": delta, "usage": usage}) + MESSAGE_STOP
+        )
 
     def _block_start(self, wire: Any) -> bytes:
         body = {"type": "content_block_start", "index": self._index, "content_block": wire}

@@ -21,27 +21,33 @@ _DATED: Final = re.compile(r"_\d{8}$")
 # https://platform.claude.com/docs: these tools are sent without a schema because Claude was trained on it.
 _BASH: Final = (
     "Run a command in a persistent bash session.",
-    b'{"type":"object","properties":{"command":{"type":"string","description":"The bash command to run. Required unless'
-    b' restart is given."},"restart":{"type":"boolean","description":"Set to true to restart the session."}}}',
+    (
+        b'{"type":"object","properties":{"command":{"type":"string","description":"The bash command to run. Required unless'
+        b' restart is given."},"restart":{"type":"boolean","description":"Set to true to restart the session."}}}'
+    ),
 )
 _TEXT_EDITOR: Final = (
     "View, create and edit text files. Commands: view (a file, or a folder's list), create, str_replace, insert.",
-    b'{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert"]},'
-    b'"path":{"type":"string","description":"Path of the file or folder."},'
-    b'"view_range":{"type":"array","items":{"type":"integer"},"description":"view: first and last line, from 1; -1 is the end."},'
-    b'"file_text":{"type":"string","description":"create: the whole content."},'
-    b'"old_str":{"type":"string","description":"str_replace: the exact text to replace; it must occur once."},'
-    b'"new_str":{"type":"string","description":"str_replace: the text that takes its place."},'
-    b'"insert_line":{"type":"integer","description":"insert: the line after which to insert; 0 is the start."},'
-    b'"insert_text":{"type":"string","description":"insert: the text to insert."}},"required":["command","path"]}',
+    (
+        b'{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert"]},'
+        b'"path":{"type":"string","description":"Path of the file or folder."},'
+        b'"view_range":{"type":"array","items":{"type":"integer"},"description":"view: first and last line, from 1; -1 is the end."},'
+        b'"file_text":{"type":"string","description":"create: the whole content."},'
+        b'"old_str":{"type":"string","description":"str_replace: the exact text to replace; it must occur once."},'
+        b'"new_str":{"type":"string","description":"str_replace: the text that takes its place."},'
+        b'"insert_line":{"type":"integer","description":"insert: the line after which to insert; 0 is the start."},'
+        b'"insert_text":{"type":"string","description":"insert: the text to insert."}},"required":["command","path"]}'
+    ),
 )
 _MEMORY: Final = (
     "Keep notes between conversations as files below /memories. Commands: view, create, str_replace, insert, delete, rename.",
-    b'{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert","delete",'
-    b'"rename"]},"path":{"type":"string","description":"A path below /memories."},'
-    b'"view_range":{"type":"array","items":{"type":"integer"}},"file_text":{"type":"string"},"old_str":{"type":"string"},'
-    b'"new_str":{"type":"string"},"insert_line":{"type":"integer"},"insert_text":{"type":"string"},'
-    b'"old_path":{"type":"string"},"new_path":{"type":"string"}},"required":["command"]}',
+    (
+        b'{"type":"object","properties":{"command":{"type":"string","enum":["view","create","str_replace","insert","delete",'
+        b'"rename"]},"path":{"type":"string","description":"A path below /memories."},'
+        b'"view_range":{"type":"array","items":{"type":"integer"}},"file_text":{"type":"string"},"old_str":{"type":"string"},'
+        b'"new_str":{"type":"string"},"insert_line":{"type":"integer"},"insert_text":{"type":"string"},'
+        b'"old_path":{"type":"string"},"new_path":{"type":"string"}},"required":["command"]}'
+    ),
 )
 KNOWN_TOOLS: Final[dict[str, tuple[str, Json]]] = {
     "bash": _BASH,
@@ -94,7 +100,9 @@ def tool_choice_in(choice: ToolChoiceIn | None) -> tuple[ToolChoice | None, bool
         at = "$.tool_choice.type"
         raise InvalidRequestError(f"Expected auto, any, tool or none (at {at})", param=at)
     if choice.type == "tool" and not choice.name:
-        raise InvalidRequestError("A tool name is missing (at $.tool_choice.name)", param="$.tool_choice.name")
+        raise InvalidRequestError(
+            "A tool name is missing (at $.tool_choice.name)", param="$.tool_choice.name"
+        )
     parallel = choice.disable_parallel_tool_use
     return reader(choice), None if parallel is None else not parallel
 

@@ -66,7 +66,10 @@ def format_out(asked: OutputFormat | None, model: Model) -> tuple[dict[str, Any]
         schema = without_dialect(asked.schema)
         if model.structured_outputs is not False:
             return {"type": "json_schema", "schema": Raw(schema)}, None
-        return None, f"Answer with one JSON value and nothing else. It must fit this JSON Schema:\n{schema.decode()}"
+        return (
+            None,
+            f"Answer with one JSON value and nothing else. It must fit this JSON Schema:\n{schema.decode()}",
+        )
     return None, "Answer with one JSON object and nothing else."
 
 

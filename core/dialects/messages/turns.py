@@ -12,8 +12,19 @@ from msgspec import Raw, Struct
 
 from core.dialects.messages.blocks_out import text_wire
 
-_members: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class _ResultIn(Struct):
+    content: str | list[Raw] | None = None
+
+
+class _TextPart(Struct):
+    text: str = ""
+
+
+_result: Final = msgspec.json.Decoder(_ResultIn).decode
+_text_part: Final = msgspec.json.Decoder(_TextPart).decode
 
 NO_RESULT: Final = "No result: the call was interrupted."
 MOST_BREAKPOINTS: Final = 4
@@ -83,7 +94,9 @@ def settle(turns: list[Turn], repairs: list[str]) -> list[Turn]:
 
 def _calls(turn: Turn) -> list[str]:
     """Return the ids of the calls that the next turn has to answer."""
-    return [piece.link for piece in turn.pieces if piece.type == "tool_use"] if turn.role == "assistant" else []
+    return (
+        [piece.link for piece in turn.pieces if piece.type == "tool_use"] if turn.role == "assistant" else []
+    )
 
 
 def _system_after_results(turns: list[Turn]) -> list[Turn]:
@@ -141,16 +154,16 @@ def _no_result(call: str) -> Piece:
 
 
 def _orphan_text(piece: Piece) -> str:
-    content = msgspec.json.decode(_encode(piece.members())).get("content")
-    texts = [content] if isinstance(content, str) else _texts(content)
-    return "\n".join(["[Result of an earlier tool call]", *texts])
+    content = _result(_encode(piece.body)).content
+    texts = [content] if isinstance(content, str) else [_text_of(raw) for raw in content or ()]
+    return "\n".join(["[Result of an earlier tool call]", *filter(None, texts)])
 
 
-def _texts(content: object) -> list[str]:
-    if not isinstance(content, list):
-        return []
-    blocks = [block for block in content if isinstance(block, dict)]  # pyright: ignore[reportUnknownVariableType]
-    return [block["text"] for block in blocks if isinstance(block.get("text"), str)]  # pyright: ignore
+def _text_of(raw: Raw) -> str:
+    try:
+        return _text_part(raw).text
+    except msgspec.ValidationError:
+        return ""
 
 
 def limit_breakpoints(tools: list[Piece], system: list[Piece], turns: list[Turn], repairs: list[str]) -> None:
@@ -158,7 +171,9 @@ def limit_breakpoints(tools: list[Piece], system: list[Piece], turns: list[Turn]
     latest = [piece for turn in reversed(turns) for piece in reversed(turn.pieces) if piece.cached]
     prompt = [piece for piece in reversed(system) if piece.cached]
     declared = [piece for piece in reversed(tools) if piece.cached]
-    ranked = [*prompt[:1], *latest, *prompt[1:], *declared] if prompt else [*declared[:1], *latest, *declared[1:]]
+    ranked = (
+        [*prompt[:1], *latest, *prompt[1:], *declared] if prompt else [*declared[:1], *latest, *declared[1:]]
+    )
     surplus = ranked[MOST_BREAKPOINTS:]
     if not surplus:
         return

@@ -1,0 +1,296 @@
+"""Pass-through of a stream and of a complete reply: upstream's own events, held to the rules that clients insist on."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct, UnsetType
+
+from core.canonical import Usage
+from core.dialect import Echo
+from core.dialects.messages.errors import error_event, upstream_error
+from core.dialects.messages.model_name import with_model
+from core.dialects.messages.reply_in import read_reply
+from core.dialects.messages.reply_out import message_wire
+from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn
+from core.dialects.messages.stream_decoder import read_event, stream_block
+from core.dialects.messages.stream_encoder import BLOCK_STOP
+from core.dialects.messages.turns import raw_members
+from core.dialects.messages.values import UsageTap, one_line, usage_in, usage_out
+from core.errors import GatewayError, UpstreamProtocolError
+from core.sse import EventTooLargeError, ServerSentEvent, SSEDecoder
+
+_encode: Final = msgspec.json.Encoder().encode
+_message: Final = msgspec.json.Decoder(ReplyIn).decode
+
+# What a client may see grow a block of each type; a block type that is not here takes whatever comes.
+CALL_DELTAS: Final = frozenset({"input_json_delta"})
+DELTAS: Final[dict[str, frozenset[str]]] = {
+    "text": frozenset({"text_delta", "citations_delta"}),
+    "thinking": frozenset({"thinking_delta", "signature_delta"}),
+    "redacted_thinking": frozenset(),
+    "tool_use": CALL_DELTAS,
+    "server_tool_use": CALL_DELTAS,
+}
+# The member that each delta must have.
+CARRIES: Final[dict[str, str]] = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "input_json_delta": "partial_json",
+    "signature_delta": "signature",
+    "citations_delta": "citation",
+}
+REQUIRED: Final = frozenset(
+    {"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}
+)
+DELTA_HEAD: Final = b"event: content_block_delta\ndata: "
+END: Final = b"\n\n"
+
+
+class _Open(Struct):
+    """The open block: upstream's index for it, and its type."""
+
+    wire_index: int
+    type: str
+
+
+class MessagesRelay:
+    """Relay a stream.
+
+    Invariants: `_index` is the index of the client's open or next block, `_open` the open block or None. `_phase` goes
+    "before" -> "inside" -> "after" (a terminal event was forwarded). `_failure` waits until the bytes before it are out.
+    """
+
+    def __init__(self, echo: Echo) -> None:
+        self._echo = echo
+        self._sse = SSEDecoder()
+        self._tap = UsageTap()
+        self._phase = "before"
+        self._index = 0
+        self._open: _Open | None = None
+        self._stopped = False
+        self._failure: GatewayError | None = None
+        self._on: Final[dict[str, Callable[[EventIn, bytes, list[bytes]], None]]] = {
+            "message_start": self._message_start,
+            "content_block_start": self._block_start,
+            "content_block_delta": self._block_delta,
+            "content_block_stop": self._block_stop,
+            "message_delta": self._message_delta,
+            "message_stop": self._message_stop,
+            "error": self._error,
+            "ping": self._ping,
+        }
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream counted, once it said so."""
+        return self._tap.usage if self._tap.heard else None
+
+    @property
+    def done(self) -> bool:
+        """Whether a terminal event was forwarded."""
+        return self._phase == "after"
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the bytes to forward. Raises `GatewayError`."""
+        if self._phase == "after":
+            return b""
+        try:
+            events = self._sse.feed(chunk)
+        except EventTooLargeError as error:
+            raise UpstreamProtocolError(str(error)) from None
+        return self._take(events)
+
+    def close(self) -> bytes:
+        """Return the last bytes. Raises `UpstreamProtocolError` when the stream was cut."""
+        if self._failure is not None:
+            raise self._failure
+        if self._phase == "after":
+            return b""
+        out = self._take(self._sse.close())
+        if self._failure is not None:
+            raise self._failure
+        if self._phase != "after":
+            raise UpstreamProtocolError("the upstream stream ended before message_stop")
+        return out
+
+    def error(self, error: GatewayError) -> bytes:
+        """End the stream with an error event; nothing when a terminal event was forwarded."""
+        if self._phase == "after":
+            return b""
+        closing = BLOCK_STOP % self._index if self._open is not None else b""
+        self._phase, self._open = "after", None
+        return closing + error_event(error)
+
+    def _take(self, events: list[ServerSentEvent]) -> bytes:
+        out: list[bytes] = []
+        try:
+            if self._failure is not None:
+                raise self._failure
+            for event in events:
+                if self._phase == "after":
+                    break
+                self._read(event, out)
+        except GatewayError as error:
+            if not out:
+                raise
+            self._failure = error
+        return b"".join(out)
+
+    def _read(self, wire: ServerSentEvent, out: list[bytes]) -> None:
+        event = read_event(wire)
+        if event is None:
+            return
+        data = one_line(wire.data)
+        delta, opened = event.delta, self._open
+        if delta is not None and opened is not None and event.index == opened.wire_index == self._index:
+            if event.type == "content_block_delta" and (delta.text or delta.partial_json or delta.thinking):
+                if delta.type in DELTAS.get(opened.type, CARRIES):
+                    out += (DELTA_HEAD, data, END)
+                return
+        on = self._on.get(event.type)
+        if on is not None:
+            on(event, data, out)
+        elif not event.type and not isinstance(event.error, UnsetType):
+            raise upstream_error(event.error)
+
+    def _message_start(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
+        if self._phase != "before":
+            raise UpstreamProtocolError("upstream sent a second message_start")
+        try:
+            message = ReplyIn() if isinstance(event.message, UnsetType) else _message(event.message)
+            members = {} if isinstance(event.message, UnsetType) else raw_members(event.message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise UpstreamProtocolError("upstream sent a malformed message_start") from None
+        self._phase = "inside"
+        self._tap.take(message.usage, event.copilot_usage)
+        whole = (
+            members.keys() >= REQUIRED
+            and message.usage is not None
+            and message.id != ""
+            and not message.content
+        )
+        if whole and bytes(members["model"]) == _encode(self._echo.model):
+            out.append(_event(b"message_start", data))
+            return
+        if whole:
+            shown: Any = Raw(with_model(bytes(_raw(event.message)), members, self._echo.model))
+        else:
+            shown = self._filled(members, message)
+        rest = raw_members(data)
+        out.append(_event(b"message_start", _encode({**rest, "type": "message_start", "message": shown})))
+
+    def _filled(self, members: dict[str, Any], message: ReplyIn) -> dict[str, Any]:
+        """Return the message object with every member that strict clients want."""
+        usage = (
+            usage_in(message.usage, msgspec.UNSET)
+            if message.usage is not None
+            else Usage(self._echo.input_tokens)
+        )
+        blank = message_wire(self._echo, [], None, None, usage_out(usage))
+        if message.id:
+            blank["id"] = message.id
+        kept = {name: value for name, value in members.items() if name not in blank}
+        return {**blank, **kept}
+
+    def _block_start(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
+        self._inside("content_block_start")
+        self._close_block(out)
+        if isinstance(event.content_block, UnsetType):
+            raise UpstreamProtocolError("upstream sent a content_block_start without a block")
+        stream_block(event.content_block, "")
+        members = raw_members(event.content_block)
+        self._open = _Open(event.index, msgspec.json.decode(members["type"], type=str))
+        out.append(_event(b"content_block_start", self._numbered(event, data)))
+
+    def _block_delta(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
+        self._inside("content_block_delta")
+        opened, delta = self._open, event.delta
+        if opened is None or event.index != opened.wire_index:
+            raise UpstreamProtocolError("upstream sent a delta of a block that is not open")
+        if delta is None:
+            raise UpstreamProtocolError("upstream sent a content_block_delta without a delta")
+        if delta.type in DELTAS.get(opened.type, {delta.type}) and _carries(delta, data):
+            out.append(_event(b"content_block_delta", self._numbered(event, data)))
+
+    def _block_stop(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
+        self._inside("content_block_stop")
+        if self._open is not None and event.index == self._open.wire_index:
+            out.append(_event(b"content_block_stop", self._numbered(event, data)))
+            self._open = None
+            self._index += 1
+
+    def _message_delta(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
+        self._inside("message_delta")
+        self._close_block(out)
+        self._tap.take(event.usage, event.copilot_usage)
+        if event.delta is None:
+            return
+        self._stopped = self._stopped or event.delta.stop_reason is not None
+        if event.usage is None or event.usage.output_tokens is None:
+            data = _encode({**raw_members(data), "usage": usage_out(self._tap.usage)})
+        out.append(_event(b"message_delta", data))
+
+    def _message_stop(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
+        self._inside("message_stop")
+        self._tap.take(event.usage, event.copilot_usage)
+        if not self._stopped:
+            raise UpstreamProtocolError("the upstream stream ended before a stop_reason")
+        self._close_block(out)
+        out.append(_event(b"message_stop", data))
+        self._phase = "after"
+
+    def _error(self, event: EventIn, _data: bytes, _out: list[bytes]) -> None:
+        raise upstream_error(event.error)
+
+    def _ping(self, _: EventIn, data: bytes, out: list[bytes]) -> None:
+        out.append(_event(b"ping", data))
+
+    def _inside(self, name: str) -> None:
+        if self._phase != "inside":
+            raise UpstreamProtocolError(f"upstream sent {name} before message_start")
+        if self._stopped and name.startswith("content_block_start"):
+            raise UpstreamProtocolError("upstream sent a block after the stop_reason")
+
+    def _close_block(self, out: list[bytes]) -> None:
+        """Close a block that upstream left open."""
+        if self._open is not None:
+            out.append(BLOCK_STOP % self._index)
+            self._open = None
+            self._index += 1
+
+    def _numbered(self, event: EventIn, data: bytes) -> bytes:
+        """Return the event with the client's index: clients lose text where the indexes have gaps."""
+        if event.index == self._index:
+            return data
+        return _encode({**raw_members(data), "index": self._index})
+
+
+def relay_response(body: bytes, echo: Echo) -> bytes:
+    """Pass a complete reply through, with the asked model id. Raises `GatewayError`."""
+    wire = read_reply(body)
+    members = raw_members(body)
+    if members.keys() >= REQUIRED and wire.usage is not None:
+        if bytes(members["model"]) == _encode(echo.model):
+            return body
+        return with_model(body, members, echo.model)
+    usage = usage_out(usage_in(wire.usage, wire.copilot_usage))
+    blank = message_wire(echo, [], wire.stop_reason, wire.stop_sequence, usage)
+    present = {name: value for name, value in members.items() if bytes(value) != b"null"}
+    return _encode({**blank, **present, "model": echo.model})
+
+
+def _carries(delta: DeltaIn, data: bytes) -> bool:
+    """Tell whether a delta has the member that its type promises; an empty one counts."""
+    name = CARRIES.get(delta.type)
+    if name is None:
+        return bool(delta.type)
+    return name in raw_members(raw_members(data)["delta"])
+
+
+def _raw(value: Raw | UnsetType) -> Raw:
+    return Raw(b"{}") if isinstance(value, UnsetType) else value
+
+
+def _event(name: bytes, data: bytes) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name, data)
