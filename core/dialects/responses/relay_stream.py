@@ -1,0 +1,303 @@
+"""Pass-through of a stream: whole events as they came, but for what strict clients cannot bear."""
+
+import re
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from core.canonical import Usage
+from core.dialect import Echo
+from core.dialects.responses.envelope import Envelope
+from core.dialects.responses.errors import error_from_upstream, failed_error
+from core.dialects.responses.known import KNOWN, LIFECYCLE, NEW_ID, TERMINAL
+from core.dialects.responses.relay import full_names
+from core.dialects.responses.schema import (
+    JSON_ERRORS,
+    Absent,
+    CopilotUsage,
+    WireError,
+    WireUsage,
+    decode_error,
+    decode_members,
+    encode,
+    is_set,
+)
+from core.dialects.responses.stream_decoder import usage_of
+from core.dialects.responses.wire import Wire
+from core.errors import GatewayError, UpstreamProtocolError
+from core.sse import MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
+
+# A blank line, whatever the line ends are.
+BLANK: Final = re.compile(rb"(?:\r\n|\r(?!\n)|(?<!\r)\n){2}")
+# Deltas that go by in great numbers; one of these that shows the right id and number needs no reading.
+FAST: Final = (
+    b"event: response.output_text.delta\n",
+    b"event: response.function_call_arguments.delta\n",
+    b"event: response.reasoning_summary_text.delta\n",
+    b"event: response.custom_tool_call_input.delta\n",
+)
+State = Literal["new", "open", "over"]
+
+
+class EventFacts(Struct):
+    """What the relay looks at in an event."""
+
+    type: str = ""
+    sequence_number: int | None = None
+    output_index: int | None = None
+    item_id: str | None = None
+    item: Raw | Absent | None = msgspec.UNSET
+    response: Raw | Absent | None = msgspec.UNSET
+    error: Raw | Absent | None = msgspec.UNSET
+    code: str | int | None = None
+    message: str | None = None
+    copilot_usage: CopilotUsage | None = None
+
+
+class ItemFacts(Struct):
+    """What the relay looks at in an output item."""
+
+    type: str = ""
+    id: str | None = None
+    name: str | None = None
+
+
+class ResponseFacts(Struct):
+    """What the relay looks at in a response object."""
+
+    id: str | None = None
+    model: str | None = None
+    output: list[Raw] | None = None
+    usage: WireUsage | None = None
+
+
+_decode_facts = msgspec.json.Decoder(EventFacts).decode
+_decode_item = msgspec.json.Decoder(ItemFacts).decode
+_decode_response = msgspec.json.Decoder(ResponseFacts).decode
+
+
+class ResponsesRelay:
+    """Forwards one stream.
+
+    Invariants: `_state` goes new, open, over and never back; nothing is forwarded before `response.created` or after
+    a terminal event. `_anchors` holds each item's first id by output index, and every later event is made to agree
+    with it (Copilot changes ids from event to event; the openai SDK, opencode and Continue break on that). `_next` is
+    the number that the next event must have. `_error` waits until the bytes before it were handed out.
+    """
+
+    def __init__(self, echo: Echo) -> None:
+        self._echo = echo
+        self._names = full_names(echo)
+        self._state: State = "new"
+        self._rest = b""
+        self._next = 0
+        self._marker = b"\0"
+        self._anchors: dict[int, str] = {}
+        self._response_id: str | None = None
+        self._usage: Usage | None = None
+        self._error: GatewayError | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream counted."""
+        return self._usage
+
+    @property
+    def done(self) -> bool:
+        """Whether the terminal event was forwarded."""
+        return self._state == "over"
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return the bytes to forward. Raises `GatewayError`."""
+        if self.done:
+            return b""
+        if self._error is not None:
+            raise self._error
+        blocks, self._rest = cut(self._rest + chunk if self._rest else chunk)
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise UpstreamProtocolError(f"an event is larger than {MAX_EVENT_BYTES} bytes")
+        out: list[bytes] = []
+        for block in blocks:
+            if (
+                block.startswith(FAST)
+                and self._marker in block
+                and b'"sequence_number":%d,' % self._next in block
+            ):
+                self._next += 1
+                out.append(block)
+                continue
+            out.append(self._guarded(block))
+            if self._error is not None or self.done:
+                break
+        forwarded = b"".join(out)
+        if self._error is not None and not forwarded:
+            raise self._error
+        return forwarded
+
+    def close(self) -> bytes:
+        """Return the last bytes. Raises `UpstreamProtocolError` when there was no terminal event."""
+        if self.done:
+            return b""
+        last = self._guarded(self._rest) if self._rest and self._error is None else b""
+        if self.done:
+            return last
+        raise self._error or UpstreamProtocolError("the stream ended before response.completed")
+
+    def error(self, error: GatewayError) -> bytes:
+        """End with `response.failed`."""
+        if self._state == "over":
+            return b""
+        opening = self._open()
+        self._state = "over"
+        response = Envelope(self._echo, self._response_id).render("failed", [], error=failed_error(error))
+        return opening + self._own("response.failed", response)
+
+    # --- one event -----------------------------------------------------------------------------------------------
+
+    def _guarded(self, block: bytes) -> bytes:
+        try:
+            return self._judge(block)
+        except GatewayError as error:
+            self._error = error
+        except JSON_ERRORS as error:
+            self._error = UpstreamProtocolError(f"upstream sent a broken event: {error}")
+        return b""
+
+    def _judge(self, block: bytes) -> bytes:
+        events = SSEDecoder().feed(block.rstrip(b"\r\n") + b"\n\n")
+        if not events:
+            return block if block.startswith(b":") else b""  # a comment is a heartbeat
+        sse = events[0]
+        if sse.data[:1] != b"{":
+            return b""  # `[DONE]` belongs to another API
+        facts = self._facts(sse)
+        if facts is None:
+            return b""
+        kind = facts.type or sse.event
+        if kind == "error" or (not kind and is_set(facts.error)):
+            error = decode_error(facts.error) if is_set(facts.error) else WireError(facts.code, facts.message)
+            raise error_from_upstream(error, "upstream reported an error")
+        if kind not in KNOWN or (kind == "response.created" and self._state != "new"):
+            return b""  # `keepalive` and the like: openai-node throws on events that it does not know
+        opening = b"" if kind == "response.created" else self._open()
+        self._state = "over" if kind in TERMINAL else "open"
+        changes = self._changes(kind, facts)
+        if not changes and not opening and len(events) == 1:
+            return block
+        members: dict[str, Any] = {**decode_members(sse.data), **changes}
+        return opening + ServerSentEvent(encode(members), kind).encode()
+
+    def _facts(self, sse: ServerSentEvent) -> EventFacts | None:
+        """Read an event; one that is unknown may have any shape, a known one may not."""
+        try:
+            return _decode_facts(sse.data)
+        except JSON_ERRORS:
+            kind = decode_members(sse.data).get("type")
+            name = sse.event if kind is None else bytes(kind).decode("utf-8", "replace").strip('"')
+            if name in KNOWN:
+                raise
+            return None
+
+    def _changes(self, kind: str, facts: EventFacts) -> dict[str, Any]:
+        """Return the members that must be other than upstream sent them."""
+        changes: dict[str, Any] = {}
+        if not facts.type:
+            changes["type"] = kind
+        if facts.sequence_number is not None and facts.sequence_number != self._next:
+            changes["sequence_number"] = self._next
+        self._next += 1
+        if kind in LIFECYCLE:
+            response = self._response(facts)
+            if response is not None:
+                changes["response"] = response
+            return changes
+        index = facts.output_index
+        if index is None:
+            return changes
+        if is_set(facts.item):
+            item = self._item(facts.item, index)
+            if item is not facts.item:
+                changes["item"] = item
+        elif facts.item_id is not None and self._anchor(index, facts.item_id) != facts.item_id:
+            changes["item_id"] = self._anchors[index]
+        self._marker = b'"item_id":%b' % encode(self._anchors.get(index, "\0"))
+        return changes
+
+    def _anchor(self, index: int, item_id: str) -> str:
+        return self._anchors.setdefault(index, item_id)
+
+    def _item(self, raw: Raw, index: int) -> Raw:
+        """Return the item under its first id and its tool's own name."""
+        facts = _decode_item(raw)
+        first = facts.id or self._anchors.get(index) or self._echo.new_id(NEW_ID.get(facts.type, "item_"))
+        changes: dict[str, Any] = {}
+        if self._anchor(index, first) != facts.id:
+            changes["id"] = self._anchors[index]
+        if facts.name in self._names:
+            changes["name"] = self._names[facts.name]
+        return Raw(encode({**decode_members(raw), **changes})) if changes else raw
+
+    def _response(self, facts: EventFacts) -> Raw | None:
+        """Return the response object as it must be, or None when it is right as it is."""
+        if not is_set(facts.response):
+            return self._missing_response(facts)
+        response = _decode_response(facts.response)
+        changes: dict[str, Any] = {}
+        if response.model != self._echo.model:
+            changes["model"] = self._echo.model
+        if self._response_id is None:
+            self._response_id = response.id or Envelope(self._echo).id
+        if response.id != self._response_id:
+            changes["id"] = self._response_id
+        output = self._output(response.output or [])
+        if output is not None:
+            changes["output"] = output
+        if response.usage is not None:
+            nano = None if facts.copilot_usage is None else facts.copilot_usage.total_nano_aiu
+            self._usage = usage_of(response.usage, None if nano is None else int(nano))
+        return Raw(encode({**decode_members(facts.response), **changes})) if changes else None
+
+    def _missing_response(self, facts: EventFacts) -> Raw:
+        status = "in_progress" if facts.type not in TERMINAL else facts.type.removeprefix("response.")
+        envelope = Envelope(self._echo, self._response_id)
+        self._response_id = envelope.id
+        return Raw(envelope.render(status, []))
+
+    def _output(self, raws: list[Raw]) -> list[Raw] | None:
+        """Return the output with the items' first ids, or None when they have them."""
+        known = sorted(self._anchors)
+        indexes = known if len(known) == len(raws) else range(len(raws))
+        items = [self._item(raw, index) for raw, index in zip(raws, indexes, strict=True)]
+        return items if any(new is not old for new, old in zip(items, raws, strict=True)) else None
+
+    # --- events of our own ---------------------------------------------------------------------------------------
+
+    def _open(self) -> bytes:
+        """Begin a stream that upstream did not begin."""
+        if self._state != "new":
+            return b""
+        self._state = "open"
+        envelope = Envelope(self._echo, self._response_id)
+        self._response_id = envelope.id
+        response = envelope.render("in_progress", [])
+        return self._own("response.created", response) + self._own("response.in_progress", response)
+
+    def _own(self, kind: str, response: bytes) -> bytes:
+        wire = Wire(self._next)
+        self._next += 1
+        return wire.event(kind, {"response": Raw(response)})
+
+
+def cut(buffer: bytes) -> tuple[list[bytes], bytes]:
+    """Cut into whole events, each with its blank line, and the rest."""
+    if b"\r" not in buffer:
+        *whole, rest = buffer.split(b"\n\n")
+        return [block + b"\n\n" for block in whole if block.strip(b"\n")], rest
+    blocks: list[bytes] = []
+    begin = 0
+    held = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)  # a CR may be half of a line end
+    for blank in BLANK.finditer(buffer, 0, held):
+        blocks.append(buffer[begin : blank.end()])
+        begin = blank.end()
+    return [block for block in blocks if block.strip(b"\r\n")], buffer[begin:]
