@@ -4,12 +4,24 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+from msgspec import Struct
+
 from core.errors import GatewayError
 from core.ports import StateStore
 
 KIND: Final = "rate-limit"
 KEY: Final = "all"
+CLOCK_SKEW: Final = 5.0  # seconds that the clocks of two machines may be apart
 RETRY_PAUSE: Final = 0.05  # seconds; another process has taken the turn and is about to say until when
+
+
+class _Turn(Struct, frozen=True):
+    """Whose turn it is, from when to when (unix seconds)."""
+
+    began: float
+    ends: float
+    owner: str
 
 
 class RateLimit:
@@ -47,10 +59,11 @@ class RateLimit:
             self._sleep(max(left, RETRY_PAUSE))
 
     def _take(self, owner: str) -> bool:
-        end = self._now() + self._seconds
-        if not self._state.claim(KIND, KEY, owner, expires_at=end):
+        began = self._now()
+        turn = _Turn(began, began + self._seconds, owner)
+        if not self._state.claim(KIND, KEY, owner, expires_at=turn.ends):
             return False
-        self._state.save(KIND, KEY, f"{end!r} {owner}".encode(), expires_at=end)
+        self._state.save(KIND, KEY, msgspec.json.encode(turn), expires_at=turn.ends)
         return True
 
     def _left(self) -> float:
@@ -58,10 +71,10 @@ class RateLimit:
         record = self._state.load(KIND, KEY)
         if record is None:
             return 0.0
-        end, _, owner = record.decode().partition(" ")
-        left = float(end) - self._now()
-        if left > self._seconds:  # the clock was set back: the turn would last as long as the jump
-            self._state.release(KIND, KEY, owner)
+        turn = msgspec.json.decode(record, type=_Turn)
+        now = self._now()
+        if now < turn.began - CLOCK_SKEW:  # the clock was set back: the turn would last as long as the jump
+            self._state.release(KIND, KEY, turn.owner)
             self._state.delete(KIND, KEY, expected=record)
             return 0.0
-        return max(left, 0.0)
+        return max(turn.ends - now, 0.0)

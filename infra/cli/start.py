@@ -14,7 +14,7 @@ from core.errors import GatewayError
 from core.model import Model
 from core.settings import Settings
 from infra.cli import claude_code, exits
-from infra.cli.console import can_ask, is_terminal, say, warn
+from infra.cli.console import can_ask, is_terminal, plain, say, warn
 from infra.cli.notice import NOTICE
 from infra.cli.options import settings, show_token_option, verbose_option
 from infra.cli.session import Session
@@ -90,7 +90,7 @@ def stand_in(current: Settings) -> str | None:
 def ask_in_terminal(what: str) -> bool:
     """Ask the person whether a request may pass; no answer means no."""
     try:
-        return click.confirm(f"Let {what} pass?", default=False, err=True)
+        return click.confirm(f"Let {plain(what)} pass?", default=False, err=True)
     except click.Abort:
         return False
 

@@ -39,9 +39,14 @@ def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStateStore]:
 OWNERS = itertools.count()
 
 
-def limit(store: SqliteStateStore, clock: Clock, *, wait: bool = False) -> RateLimit:
+def limit(store: SqliteStateStore, clock: Clock, *, seconds: float = 10, wait: bool = False) -> RateLimit:
     return RateLimit(
-        store, 10, wait=wait, now=clock.now, sleep=clock.sleep, new_owner=lambda: f"request{next(OWNERS)}"
+        store,
+        seconds,
+        wait=wait,
+        now=clock.now,
+        sleep=clock.sleep,
+        new_owner=lambda: f"request{next(OWNERS)}",
     )
 
 
@@ -81,6 +86,13 @@ def test_waiting_requests_pass_one_interval_apart(store: SqliteStateStore, clock
 def test_processes_that_share_a_store_share_the_limit(store: SqliteStateStore, clock: Clock) -> None:
     limit(store, clock).enter("POST /v1/messages")
     assert refusal(limit(store, clock)).retry_after == 10
+
+
+def test_process_with_a_shorter_interval_waits_for_the_longer_turn(
+    store: SqliteStateStore, clock: Clock
+) -> None:
+    limit(store, clock, seconds=60).enter("POST /v1/messages")
+    assert refusal(limit(store, clock, seconds=1)).retry_after == 60
 
 
 def test_refused_request_does_not_prolong_the_interval(store: SqliteStateStore, clock: Clock) -> None:
