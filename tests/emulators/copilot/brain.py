@@ -7,7 +7,7 @@ calls), `[[words:N]]`, `[[stop:length]]`, and `[[then]]` between the rounds of a
 import re
 from typing import Any, Final
 
-from tests.emulators.copilot.conversation import Answer, Call, Conversation, Picture, Tool, Turn
+from tests.emulators.copilot.conversation import Answer, Call, Conversation, Picture, Tool, ToolResult, Turn
 from tests.emulators.copilot.delivery import STAMP
 from tests.emulators.copilot.fill import Filler
 from tests.emulators.copilot.intent import fill_arguments, wanted_calls
@@ -66,15 +66,17 @@ def _considered(asked: Conversation, *, stamped: bool) -> Answer:
     if script and (step := _step(script, _rounds(asked))):
         return _scripted(asked, step, prompt, stamped=stamped)
     if results:
-        return Answer(
-            text=" ".join(f"{'Error' if r.is_error else 'Result'}: {r.text.strip()}" for r in results)[:LONG]
-        )
+        return Answer(text=" ".join(map(_quoted, results))[:LONG])
     if calls := wanted_calls(asked, prompt):
         return Answer(text="", calls=calls)
     if asked.schema is not None or asked.any_json:
         value = Filler(asked.schema, prompt).fill() if asked.schema else {"answer": prompt[:LONG]}
         return Answer(text=encode(value).decode())
     return Answer(text=_plain(asked, prompt, [p for turn in tail for p in turn.pictures]))
+
+
+def _quoted(result: ToolResult) -> str:
+    return f"{'Error' if result.is_error else 'Result'}: {WRAPPED.sub('', result.text).strip()}"
 
 
 def _tail(asked: Conversation) -> list[Turn]:
