@@ -1,5 +1,6 @@
 """Requests to Copilot: the right token, host and headers, the retries that help, every failure as a GatewayError."""
 
+import logging
 import re
 from collections.abc import Callable
 from enum import Enum, auto
@@ -16,6 +17,8 @@ from core.copilot.usage import Allowance, read_quota_headers
 from core.errors import GatewayError
 from core.outgoing import Outgoing
 from core.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 _ERROR_BODY_PATIENCE: Final = 10.0
 _REPLY_LIMIT: Final = 64 * 1024 * 1024
@@ -174,6 +177,9 @@ class PendingReply:
         remedy = _remedy(failure)
         if remedy is not None and self._may(remedy):
             self._spent.add(remedy)
+            _log.info(
+                "copilot.retry status=%d remedy=%s id=%s", failure.status, remedy.name, failure.request_id
+            )
             if remedy is _Remedy.AGAIN or self._renew():
                 return None
         raise as_error(failure)

@@ -15,6 +15,7 @@ from core.errors import STATUS, ErrorKind, GatewayError
 
 MAX_ERROR_BODY: Final = 65_536
 _MAX_MESSAGE: Final = 2_000
+_LARGE_CODE: Final = 1e9  # a number that is a code is smaller
 _MAX_DEPTH: Final = 4  # how many JSON texts inside JSON texts are unpacked
 
 # What VS Code's chat-lib does per status, and what published replies mean. Absent: 4xx is the request's fault, 5xx upstream's.
@@ -68,15 +69,15 @@ _REMEDY: Final[dict[str, str]] = {
 }
 _OVERFLOWS: Final = (
     re.compile(
-        r"prompt token count of (?P<tokens>[0-9,]{1,15}) exceeds the limit of (?P<limit>[0-9,]{1,15})",
+        r"prompt token count of (?P<tokens>[0-9][0-9,]{0,14}) exceeds the limit of (?P<limit>[0-9][0-9,]{0,14})",
         re.IGNORECASE,
     ),
     re.compile(
-        r"prompt is too long: (?P<tokens>[0-9,]{1,15}) tokens > (?P<limit>[0-9,]{1,15}) maximum",
+        r"prompt is too long: (?P<tokens>[0-9][0-9,]{0,14}) tokens > (?P<limit>[0-9][0-9,]{0,14}) maximum",
         re.IGNORECASE,
     ),
     re.compile(
-        r"maximum context length is (?P<limit>[0-9,]{1,15}) tokens.{0,80}?(?P<tokens>[0-9,]{1,15}) tokens",
+        r"maximum context length is (?P<limit>[0-9][0-9,]{0,14}) tokens.{0,80}?(?P<tokens>[0-9][0-9,]{0,14}) tokens",
         re.IGNORECASE | re.DOTALL,
     ),
 )
@@ -229,8 +230,11 @@ def _fields(body: bytes) -> dict[str, str]:
         for source in _places(inner):
             for name in ("code", "type", "authorize_url"):
                 value = source.get(name)
-                if isinstance(value, str | int) and value != "" and not (name == "type" and value == "error"):
-                    fields.setdefault(name, str(value))
+                value = (
+                    f"{value:.0f}" if isinstance(value, float | int) and abs(value) < _LARGE_CODE else value
+                )
+                if isinstance(value, str) and value and (name, value) != ("type", "error"):
+                    fields.setdefault(name, value)
         text = _message(inner)
     fields["message"] = _line(text)
     return {name: _TOKENS.sub("***", value) for name, value in fields.items()}

@@ -1,6 +1,7 @@
 """The Copilot token: from memory, else from the shared store, else by one exchange for everybody."""
 
 import hashlib
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from core.copilot.transport import Transport
 from core.errors import ErrorKind, GatewayError
 from core.ports import GITHUB_TOKEN, SecretStore, StateStore, StoreError
 from core.settings import Secret, Settings
+
+_log = logging.getLogger(__name__)
 
 MARGIN: Final = 300.0  # seconds before its end that a token is renewed
 _LEASE: Final = 30.0  # longer than an exchange may take
@@ -199,8 +202,10 @@ class CopilotTokens:
         try:
             grant = exchange(self._transport, self._settings, github_token, self._now)
         except GatewayError as error:
+            _log.warning("copilot.token_exchange_failed kind=%s code=%s", error.kind, error.code)
             self._remember(key, error, github_token)
             raise
+        _log.info("copilot.token_exchanged lives=%d host=%s", grant.expires_at - self._now(), grant.base_url)
         self._save(_TOKENS, key, msgspec.json.encode(grant), grant.expires_at)
         return _token(grant)
 

@@ -11,6 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 from core.copilot.faults import TransportError
 
+_PORTS: Final = {"https": 443, "http": 80}
+# Seconds for an address that has another one behind it: a broken IPv6 route must not cost the whole limit.
+_FIRST_TRY: Final = 3.0
 _READ: Final = 65_536
 _PROXY_HEAD: Final = 16_384
 
@@ -25,9 +28,8 @@ class Origin(NamedTuple):
     @property
     def authority(self) -> str:
         """The `host` header: without the scheme's own port."""
-        return (
-            self.host if self.port == {"https": 443, "http": 80}[self.scheme] else f"{self.host}:{self.port}"
-        )
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 class Connection:
@@ -96,11 +98,11 @@ def connect(origin: Origin, *, proxy: str | None, tls: ssl.SSLContext | None, ti
     sock: socket.socket | None = None
     try:
         if proxy is None:
-            sock = _socket(origin.host.strip("[]"), origin.port, timeout)
+            sock = _socket(origin.host, origin.port, timeout)
         else:
             sock = _tunnel(origin, proxy, timeout)
         if tls is not None:
-            sock = tls.wrap_socket(sock, server_hostname=origin.host.strip("[]"))
+            sock = tls.wrap_socket(sock, server_hostname=origin.host)
         return Connection(origin, sock)
     except (OSError, UnicodeError) as error:  # UnicodeError: a label that no name server can be asked for
         if sock is not None:
@@ -109,17 +111,29 @@ def connect(origin: Origin, *, proxy: str | None, tls: ssl.SSLContext | None, ti
 
 
 def _socket(host: str, port: int, timeout: float) -> socket.socket:
-    sock = socket.create_connection((host, port), timeout)
+    sock = _first_open(host, port, timeout)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return sock
+
+
+def _first_open(host: str, port: int, timeout: float) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    *others, last = dict.fromkeys(str(address[4][0]) for address in found)
+    for address in others:
+        with contextlib.suppress(OSError):
+            sock = socket.create_connection((address, port), min(timeout, _FIRST_TRY))
+            sock.settimeout(timeout)
+            return sock
+    return socket.create_connection((last, port), timeout)
 
 
 def _tunnel(origin: Origin, proxy: str, timeout: float) -> socket.socket:
     host, port, credentials = _proxy_address(proxy)
     sock = _socket(host, port, timeout)
     try:
-        target = f"{origin.host}:{origin.port}"
+        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        target = f"{host}:{origin.port}"
         sock.sendall(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{credentials}\r\n".encode("latin-1"))
         head = _proxy_reply(sock)
     except OSError:

@@ -372,3 +372,34 @@ def _twice(first: bytes, second: bytes) -> Script:
             connection.sendall(reply)
 
     return script
+
+
+def test_ipv6_loopback_is_reached_and_named_rightly() -> None:
+    seen: list[bytes] = []
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    port = listener.getsockname()[1]
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            seen.append(read_request(connection))
+            connection.sendall(whole(b"six"))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with listener:
+        assert opened(transport(Clock()), f"http://[::1]:{port}").read_all(timeout=5) == b"six"
+        thread.join(5)
+    assert f"host: [::1]:{port}\r\n".encode() in seen[0]
+
+
+def test_a_small_fetch_has_a_limit_in_time() -> None:
+    go = threading.Event()
+    with scripted(answers(then=lambda _connection: go.wait(5) and None)) as url:
+        with pytest.raises(TransportError) as caught:
+            transport(Clock()).fetch("GET", url, {}, timeout=0.01)
+        go.set()
+    assert caught.value.kind == "timeout"

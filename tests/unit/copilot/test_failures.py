@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.copilot.failures import as_error, read_failure, retry_after, unreachable
 from core.copilot.faults import TransportError
@@ -161,3 +163,44 @@ def test_a_block_says_stop() -> None:
 )
 def test_every_transport_fault_has_its_kind(fault: str, kind: str) -> None:
     assert kind == unreachable(TransportError(fault, "x")).kind  # type: ignore[arg-type]
+
+
+@given(st.integers(100, 599), st.binary(max_size=300))
+def test_no_bytes_of_a_refusal_break_the_reader(status: int, body: bytes) -> None:
+    found = as_error(read_failure(status, {}, body, NOW))
+    assert found.message
+    assert "\n" not in found.message
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["error", "message", "code", "type", "authorize_url"]), inner, max_size=4
+        )
+    ),
+)
+
+
+@given(st.integers(300, 599), JSON)
+def test_no_json_of_a_refusal_breaks_the_reader(status: int, body: object) -> None:
+    assert as_error(read_failure(status, {}, json.dumps(body).encode("utf-8", "replace"), NOW)).message
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["prompt is too long: ,,, tokens > ,,, maximum", "prompt token count of , exceeds the limit of ,"],
+)
+def test_sizes_without_digits_are_no_sizes(message: str) -> None:
+    assert error(400, json.dumps({"message": message})).tokens is None
+
+
+def test_a_code_may_be_a_number() -> None:
+    assert error(400, '{"error":{"message":"m","code":1234}}').code == "1234"
+
+
+@pytest.mark.parametrize("echoed", ["gho_" + "a" * 36, "github_pat_" + "b" * 30, "tid=abc;exp=1;sku=x:sig"])
+def test_a_token_that_a_server_echoes_is_hidden(echoed: str) -> None:
+    found = error(400, json.dumps({"error": {"message": f"bad {echoed}", "code": echoed}}))
+    assert ("bad ***", "***") == (found.message, found.code)

@@ -1,6 +1,10 @@
 """The response reader, fed whole, in pieces and with what does not belong."""
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.copilot.faults import TransportError
 from core.copilot.http1 import ResponseParser, request_head
@@ -100,3 +104,10 @@ def test_a_request_head_names_its_length() -> None:
         b"POST /x HTTP/1.1\r\nhost: h:1\r\naccept-encoding: identity\r\na: b\r\ncontent-length: 2\r\n\r\n"
     )
     assert expected == request_head("POST", "/x", "h:1", {"a": "b"}, 2)
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_no_bytes_break_the_reader(noise: bytes, size: int) -> None:
+    wire = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n" + noise
+    with contextlib.suppress(TransportError):
+        read(wire, size)
