@@ -158,7 +158,7 @@ def _content(draft: Draft) -> None:
     system, tools = history.system(draft.members.get("system")), history.tools(draft.members.get("tools"))
     raws = received["messages"] or []
     turns = history.turns(raws, system)
-    _automatic_cache(draft, tools, system, turns)
+    _automatic_cache(draft, turns)
     limit_breakpoints(tools, system, turns, draft.repairs)
     if len(turns) != len(raws) or any(turn.raw is not raw for turn, raw in zip(turns, raws, strict=True)):
         draft.put("messages", [turn.wire() for turn in turns])
@@ -184,7 +184,7 @@ def _put_system(draft: Draft, system: list[Piece]) -> None:
         draft.drop("system")
 
 
-def _automatic_cache(draft: Draft, tools: list[Piece], system: list[Piece], turns: list[Turn]) -> None:
+def _automatic_cache(draft: Draft, turns: list[Turn]) -> None:
     """Anthropic's automatic caching (a mark on the whole request) is refused: set the mark at the end instead."""
     if "cache_control" not in draft.members:
         return
@@ -358,7 +358,4 @@ def _only_adaptive(model: Model) -> bool:
 
 
 def _output_members(draft: Draft) -> dict[str, Any]:
-    config: Any = draft.members.get("output_config")
-    if config is None:
-        return {}
-    return dict(config) if isinstance(config, dict) else read(raw_members, config, "$.output_config")
+    return draft.get("output_config", raw_members) or {}

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
-from core.canonical import Usage
+from core.canonical import ToolUse, Usage
 from core.dialect import Echo
 from core.dialects.messages.errors import error_event, upstream_error
 from core.dialects.messages.model_name import with_model
@@ -16,11 +16,20 @@ from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn
 from core.dialects.messages.stream_decoder import read_event, stream_block
 from core.dialects.messages.stream_encoder import BLOCK_STOP
 from core.dialects.messages.turns import raw_members
-from core.dialects.messages.values import UsageTap, one_line, usage_in, usage_out
+from core.dialects.messages.values import (
+    CUT_OFF,
+    STOP_REASON,
+    UsageTap,
+    is_object,
+    one_line,
+    usage_in,
+    usage_out,
+)
 from core.errors import GatewayError, UpstreamProtocolError
 from core.sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 
 _encode: Final = msgspec.json.Encoder().encode
+_string: Final = msgspec.json.Decoder(str).decode
 _message: Final = msgspec.json.Decoder(ReplyIn).decode
 
 # What a client may see grow a block of each type; a block type that is not here takes whatever comes.
@@ -48,10 +57,12 @@ END: Final = b"\n\n"
 
 
 class _Open(Struct):
-    """The open block: upstream's index for it, and its type."""
+    """The open block: upstream's index for it, the deltas it takes (None: whatever comes), a call's name and arguments."""
 
     wire_index: int
-    type: str
+    takes: frozenset[str] | None
+    call: str = ""
+    pieces: list[str] = []
 
 
 class MessagesRelay:
@@ -69,6 +80,7 @@ class MessagesRelay:
         self._index = 0
         self._open: _Open | None = None
         self._stopped = False
+        self._broken_call = ""
         self._failure: GatewayError | None = None
         self._on: Final[dict[str, Callable[[EventIn, bytes, list[bytes]], None]]] = {
             "message_start": self._message_start,
@@ -144,9 +156,22 @@ class MessagesRelay:
         data = one_line(wire.data)
         delta, opened = event.delta, self._open
         if delta is not None and opened is not None and event.index == opened.wire_index == self._index:
-            if event.type == "content_block_delta" and (delta.text or delta.partial_json or delta.thinking):
-                if delta.type in DELTAS.get(opened.type, CARRIES):
-                    out += (DELTA_HEAD, data, END)
+            kind = delta.type
+            said = (
+                delta.text
+                if kind == "text_delta"
+                else delta.partial_json
+                if kind == "input_json_delta"
+                else ""
+            )
+            if (
+                said
+                and event.type == "content_block_delta"
+                and (opened.takes is None or kind in opened.takes)
+            ):
+                out += (DELTA_HEAD, data, END)
+                if opened.call:
+                    opened.pieces.append(said)
                 return
         on = self._on.get(event.type)
         if on is not None:
@@ -198,9 +223,11 @@ class MessagesRelay:
         self._close_block(out)
         if isinstance(event.content_block, UnsetType):
             raise UpstreamProtocolError("upstream sent a content_block_start without a block")
-        stream_block(event.content_block, "")
-        members = raw_members(event.content_block)
-        self._open = _Open(event.index, msgspec.json.decode(members["type"], type=str))
+        block = stream_block(event.content_block, "")
+        block_type = _string(raw_members(event.content_block)["type"])
+        self._open = _Open(
+            event.index, DELTAS.get(block_type), block.name if isinstance(block, ToolUse) else ""
+        )
         out.append(_event(b"content_block_start", self._numbered(event, data)))
 
     def _block_delta(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
@@ -210,15 +237,15 @@ class MessagesRelay:
             raise UpstreamProtocolError("upstream sent a delta of a block that is not open")
         if delta is None:
             raise UpstreamProtocolError("upstream sent a content_block_delta without a delta")
-        if delta.type in DELTAS.get(opened.type, {delta.type}) and _carries(delta, data):
+        if (opened.takes is None or delta.type in opened.takes) and _carries(delta, data):
             out.append(_event(b"content_block_delta", self._numbered(event, data)))
+            opened.pieces.append(delta.partial_json)
 
     def _block_stop(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
         self._inside("content_block_stop")
         if self._open is not None and event.index == self._open.wire_index:
             out.append(_event(b"content_block_stop", self._numbered(event, data)))
-            self._open = None
-            self._index += 1
+            self._closed()
 
     def _message_delta(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
         self._inside("message_delta")
@@ -226,7 +253,12 @@ class MessagesRelay:
         self._tap.take(event.usage, event.copilot_usage)
         if event.delta is None:
             return
-        self._stopped = self._stopped or event.delta.stop_reason is not None
+        reason = event.delta.stop_reason
+        if self._broken_call and reason is not None and STOP_REASON.get(reason, "other") not in CUT_OFF:
+            raise UpstreamProtocolError(
+                f"upstream called {self._broken_call} with arguments that are no JSON object"
+            )
+        self._stopped = self._stopped or reason is not None
         if event.usage is None or event.usage.output_tokens is None:
             data = _encode({**raw_members(data), "usage": usage_out(self._tap.usage)})
         out.append(_event(b"message_delta", data))
@@ -256,8 +288,15 @@ class MessagesRelay:
         """Close a block that upstream left open."""
         if self._open is not None:
             out.append(BLOCK_STOP % self._index)
-            self._open = None
-            self._index += 1
+            self._closed()
+
+    def _closed(self) -> None:
+        """Note that the open block has ended, and whether it was a call that nobody can run."""
+        arguments = "".join(self._open.pieces) if self._open is not None else ""
+        if self._open is not None and self._open.call and arguments and not is_object(arguments):
+            self._broken_call = self._open.call
+        self._open = None
+        self._index += 1
 
     def _numbered(self, event: EventIn, data: bytes) -> bytes:
         """Return the event with the client's index: clients lose text where the indexes have gaps."""

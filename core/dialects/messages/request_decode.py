@@ -71,7 +71,8 @@ def refuse_thread(thread: Raw | UnsetType) -> None:
     if isinstance(thread, UnsetType) or bytes(thread) == b"null":
         return
     error = InvalidRequestError("thread: message threads are not supported", param="$.thread")
-    error.details = {"error_code": "thread_unsupported_request", "unsupported": []}
+    unsupported: list[str] = []
+    error.details = {"error_code": "thread_unsupported_request", "unsupported": unsupported}
     raise error
 
 

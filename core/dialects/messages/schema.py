@@ -25,10 +25,14 @@ def read(decode: Callable[[bytes], T], raw: bytes, path: str) -> T:
 
 
 class CacheControl(Struct):
+    """A cache mark; only `ttl` has a meaning here."""
+
     ttl: str | None = None
 
 
 class Source(Struct):
+    """Where an image or a document comes from."""
+
     type: str
     media_type: str = ""
     data: str = ""
@@ -37,34 +41,48 @@ class Source(Struct):
 
 
 class CitationsConfig(Struct):
+    """Whether a document may be cited."""
+
     enabled: bool = False
 
 
 class TypeOf(Struct):
+    """The tag of anything."""
+
     type: str = ""
 
 
 class TextBlock(Struct):
+    """`text`."""
+
     text: str
     citations: list[Raw] | None = None
     cache_control: CacheControl | None = None
 
 
 class ThinkingBlock(Struct):
+    """`thinking`."""
+
     thinking: str
     signature: str = ""
 
 
 class RedactedThinkingBlock(Struct):
+    """`redacted_thinking`."""
+
     data: str
 
 
 class ImageBlock(Struct):
+    """`image`."""
+
     source: Source
     cache_control: CacheControl | None = None
 
 
 class DocumentBlock(Struct):
+    """`document`."""
+
     source: Source
     title: str | None = None
     context: str | None = None
@@ -73,6 +91,8 @@ class DocumentBlock(Struct):
 
 
 class SearchResultBlock(Struct):
+    """`search_result`."""
+
     source: str
     title: str
     content: list[Raw]
@@ -81,6 +101,8 @@ class SearchResultBlock(Struct):
 
 
 class ToolUseBlock(Struct):
+    """`tool_use` and `server_tool_use`."""
+
     id: str
     name: str
     input: Raw = Raw(b"{}")
@@ -88,6 +110,8 @@ class ToolUseBlock(Struct):
 
 
 class ToolResultBlock(Struct):
+    """`tool_result`."""
+
     tool_use_id: str
     content: str | list[Raw] | None = None
     is_error: bool | None = None
@@ -95,15 +119,21 @@ class ToolResultBlock(Struct):
 
 
 class ServerToolResultBlock(Struct):
+    """`web_search_tool_result` and its like."""
+
     tool_use_id: str
     content: Raw = Raw(b"[]")
 
 
 class ToolReference(Struct):
+    """`tool_reference`, inside a tool result."""
+
     tool_name: str = ""
 
 
 class WebSearchResult(Struct):
+    """One result of a hosted search, or its error."""
+
     type: str = ""
     url: str = ""
     title: str = ""
@@ -111,6 +141,8 @@ class WebSearchResult(Struct):
 
 
 class CitationIn(Struct):
+    """A citation of any kind."""
+
     type: str = ""
     url: str = ""
     source: str = ""
@@ -123,11 +155,15 @@ class CitationIn(Struct):
 
 
 class MessageIn(Struct):
+    """One turn."""
+
     role: str
     content: str | list[Raw]
 
 
 class ToolIn(Struct):
+    """One tool, a client's or a hosted one."""
+
     name: str = ""
     type: str | None = None
     description: str | None = None
@@ -138,28 +174,38 @@ class ToolIn(Struct):
 
 
 class ToolChoiceIn(Struct):
+    """`tool_choice`."""
+
     type: str
     name: str = ""
     disable_parallel_tool_use: bool | None = None
 
 
 class ThinkingConfig(Struct):
+    """`thinking`."""
+
     type: str
     budget_tokens: int | None = None
     display: str | None = None
 
 
 class FormatIn(Struct):
+    """`output_config.format`, and the older `output_format`."""
+
     type: str
     schema: Raw = Raw(b"{}")
 
 
 class OutputConfig(Struct):
+    """`output_config`."""
+
     effort: str | None = None
     format: FormatIn | None = None
 
 
 class Metadata(Struct):
+    """`metadata`."""
+
     user_id: str | None = None
 
 
@@ -188,10 +234,14 @@ class RequestBody(Struct):
 
 
 class OutputDetails(Struct):
+    """`usage.output_tokens_details`."""
+
     thinking_tokens: int | None = None
 
 
 class UsageIn(Struct):
+    """`usage`, whole or as far as one event says."""
+
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
@@ -200,10 +250,14 @@ class UsageIn(Struct):
 
 
 class CopilotUsage(Struct):
+    """Copilot's own price of the request (1e9 nano-AIU = one credit)."""
+
     total_nano_aiu: int | float | None = None
 
 
 class ErrorDetail(Struct):
+    """`error`."""
+
     type: str = ""
     message: str = ""
 
