@@ -197,9 +197,8 @@ class PendingReply:
     def _renew(self) -> bool:
         """Get another token or host; return False when there is no other."""
         old = self._token
-        if old is None:
+        if old is None or not self._client.tokens.invalidate(old):
             return False
-        self._client.tokens.invalidate(old)
         new = self._client.tokens.current()
         return (new.value, new.base_url) != (old.value, old.base_url)
 

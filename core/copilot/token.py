@@ -102,23 +102,20 @@ class CopilotTokens:
         finally:
             self._lock.release()
 
-    def invalidate(self, token: CopilotToken) -> None:
+    def invalidate(self, token: CopilotToken) -> bool:
         """Forget this token if it is still the current one, here and in the store; another one is left alone.
 
-        Raises GatewayError `upstream` when tokens are refused faster than a token can possibly go bad.
+        Return False, and keep it, when so many were refused lately that the token cannot be what is wrong.
         """
         with self._lock:
             if self._token is not None and self._token.value == token.value:
                 now = self._now()
                 if len(self._forced) == _RENEWALS and now - self._forced[0] < _MINUTE:
-                    raise GatewayError(
-                        "Copilot refuses every token that GitHub gives out. Try again in a minute.",
-                        kind="upstream",
-                        code="tokens_refused",
-                    )
+                    return False
                 self._forced.append(now)
                 self._token = None
         self._forget(token)
+        return True
 
     def github_token(self) -> Secret:
         """Return the long-lived GitHub token; raises GatewayError `login_required` when nobody has logged in."""

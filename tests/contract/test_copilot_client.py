@@ -142,6 +142,27 @@ def test_a_policy_403_fetches_a_token_at_most_once(upstream: Upstream, body: str
     assert (2, 2) == (upstream.exchanges, len(upstream.requests))
 
 
+def test_a_lasting_refusal_keeps_its_reason_and_spares_the_exchange(upstream: Upstream) -> None:
+    upstream.answers = [Response("forbidden: access denied", 403) for _ in range(40)]
+    client = upstream.client()
+    kinds: list[str] = []
+    for _ in range(10):
+        with pytest.raises(GatewayError) as caught:
+            client.open(CHAT)
+        kinds.append(caught.value.kind)
+    assert (["permission"] * 10, 5) == (kinds, upstream.exchanges)
+
+
+def test_a_refused_login_of_the_direct_identity_is_told_at_once(upstream: Upstream) -> None:
+    upstream.answers = [Response("unauthorized", 401) for _ in range(10)]
+    client = client_at(upstream.url, upstream.clock, identity="direct", copilot_url=upstream.url)
+    for _ in range(6):
+        with pytest.raises(GatewayError, match="copilot-gateway auth") as caught:
+            client.open(CHAT)
+        assert caught.value.kind == "login_required"
+    assert (0, 6) == (upstream.exchanges, len(upstream.requests))
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [
