@@ -30,9 +30,9 @@ from core.model import DialectName
 class ChatDialect:
     """The `Dialect` of Chat Completions; it holds no state."""
 
-    name: Final[DialectName] = "chat"
-    path: Final = "/chat/completions"
-    ping: Final = b": ping\n\n"
+    name: DialectName = "chat"
+    path: str = "/chat/completions"
+    ping: bytes = b": ping\n\n"
 
     def peek(self, body: bytes) -> Peek:
         """See `Dialect.peek`."""

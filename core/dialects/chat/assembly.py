@@ -21,7 +21,7 @@ from core.canonical import (
 )
 from core.dialects.chat.calls import LEGACY, Call, CallBook, is_object, made_up_id
 from core.dialects.chat.citations import decode_annotations, decode_copilot_annotations
-from core.dialects.chat.schema import CallPiece, Delta
+from core.dialects.chat.schema import NULL, CallPiece, Delta
 from core.errors import UpstreamProtocolError
 
 _EMPTY: Final[dict[type[Block], Block]] = {Text: Text(""), Thinking: Thinking(""), Refusal: Refusal("")}
@@ -95,7 +95,7 @@ class Assembly:
         if delta.refusal:
             self.refused = True
             self._say(Refusal, delta.refusal, out)
-        if delta.annotations or delta.copilot_annotations != b"null":
+        if delta.annotations or delta.copilot_annotations != NULL:
             self._cite(delta, out)
         for piece in delta.tool_calls or ():
             self._call(piece, out)

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from core.canonical import Thinking
 from core.dialects.chat.reading import first_byte, read
 from core.dialects.chat.repairs import Draft
-from core.dialects.chat.schema import NULL, encode
+from core.dialects.chat.schema import NOTHING, NULL, encode
 from core.dialects.chat.thinking import SEALED, unseal_thinking
 from core.errors import UnsupportedFeatureError
 from core.opaque import comes_home
@@ -50,7 +50,7 @@ def repair_messages(draft: Draft) -> None:
 def _check_prefill(messages: list[Raw], draft: Draft) -> None:
     if messages and not draft.target.model.prefill:
         last = read(_message, messages[-1], f"$.messages[{len(messages) - 1}]")
-        if last.role == "assistant" and last.tool_calls in {b"null", b"[]"}:
+        if last.role == "assistant" and last.tool_calls in NOTHING:
             raise UnsupportedFeatureError(
                 f"{draft.target.model.id} does not continue an assistant message: end with a user message",
                 param="messages",

@@ -9,10 +9,11 @@ from core.dialect import Echo
 from core.dialects.chat.errors import upstream_error
 from core.dialects.chat.reading import first_byte
 from core.dialects.chat.response import check_chat_body, completion_id
-from core.dialects.chat.schema import NULL, decode_chunk, encode
+from core.dialects.chat.schema import NOTHING, NULL, decode_chunk, encode
 from core.dialects.chat.usage import FAILED, STOP_REASON, severer
 from core.errors import UpstreamProtocolError
 
+UNDATED: Final = (NULL, Raw(b"0"))
 OBJECT: Final = Raw(b'"chat.completion"')
 _members = msgspec.json.Decoder(dict[str, Raw])
 _choices = msgspec.json.Decoder(list[dict[str, Raw]])
@@ -32,7 +33,7 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     """
     chunk = decode_chunk(body)
     check_chat_body(chunk)
-    if chunk.copilot_errors not in {b"null", b"[]"}:
+    if chunk.copilot_errors not in NOTHING:
         raise upstream_error(chunk.copilot_errors)
     try:
         members = _members.decode(body)
@@ -47,7 +48,7 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     members["object"] = OBJECT
     if not chunk.id:
         members["id"] = Raw(encode(completion_id(echo)))
-    if members.get("created", NULL) in {b"null", b"0"}:
+    if members.get("created", NULL) in UNDATED:
         members["created"] = Raw(encode(echo.created))
     return body if members == before else encode(members)
 
@@ -67,7 +68,7 @@ def _merged(choices: list[dict[str, Raw]]) -> dict[str, Raw]:
     complete = {name: value for name, value in DEFAULTS.items() if name not in message}
     if complete:
         message = {**message, **complete}
-    called = message.get("tool_calls", NULL) not in {b"null", b"[]"}
+    called = message.get("tool_calls", NULL) not in NOTHING
     reason = finish_reason(finish, tools=called, legacy=message.get("function_call", NULL) != NULL)
     rest = {name: value for choice in reversed(choices) for name, value in choice.items()}
     written = _members.decode(encode({"index": 0, "message": message, "finish_reason": reason}))

@@ -10,16 +10,16 @@ from core.dialect import Echo
 from core.dialects.chat.errors import encode_error, upstream_error
 from core.dialects.chat.relay_calls import OutPiece, RelayCalls
 from core.dialects.chat.relay_events import END, PREFIX, EventCutter, data_of, is_comment
-from core.dialects.chat.relay_response import finish_reason
+from core.dialects.chat.relay_response import UNDATED, finish_reason
 from core.dialects.chat.response import completion_id
-from core.dialects.chat.schema import NULL, CallPiece, encode
+from core.dialects.chat.schema import NOTHING, NULL, CallPiece, encode
 from core.dialects.chat.usage import FAILED, decode_price, decode_usage, severer
 from core.errors import GatewayError, UpstreamProtocolError
 
 OBJECT: Final = "chat.completion.chunk"
 DONE: Final = b"[DONE]"
 # Members of a delta that say nothing by being there.
-SILENT: Final = (b"null", b'""', b"[]")
+SILENT: Final = (*NOTHING, Raw(b'""'))
 
 
 class _Delta(Struct):
@@ -90,7 +90,7 @@ class Frame:
         frame = {
             "id": Raw(encode(self.id)),
             "object": Raw(encode(OBJECT)),
-            "created": Raw(encode(self._echo.created)) if created in {b"null", b"0"} else created,
+            "created": Raw(encode(self._echo.created)) if created in UNDATED else created,
             "model": Raw(encode(self._echo.model)),
         }
         return encode({**frame, **{name: value for name, value in members.items() if name not in frame}})
@@ -209,7 +209,7 @@ class ChatStreamRelay:
             self._count(data, chunk)
         if chunk.error != NULL:
             raise upstream_error(chunk.error)
-        if chunk.copilot_errors not in {b"null", b"[]"}:
+        if chunk.copilot_errors not in NOTHING:
             raise upstream_error(chunk.copilot_errors)
 
     def _count(self, data: bytes, chunk: _Chunk) -> None:
@@ -310,7 +310,7 @@ class ChatStreamRelay:
             return self._plain({}, reason)
         members = _decode_members(held)
         choice = _decode_choices(members["choices"])[0]
-        if choice["finish_reason"] == encode(reason):
+        if choice["finish_reason"] == Raw(encode(reason)):
             return held
         choice["finish_reason"] = Raw(encode(reason))
         members["choices"] = Raw(encode([choice]))

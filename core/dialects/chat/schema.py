@@ -8,6 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from core.errors import UpstreamProtocolError
 
 NULL: Final = Raw(b"null")
+NOTHING: Final = (NULL, Raw(b"[]"))  # no list, or one without entries
 
 # --- What upstream sends: every member may be absent or null --------------------------------------------------
 

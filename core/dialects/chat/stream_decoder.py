@@ -7,7 +7,7 @@ from msgspec import structs
 from core.canonical import MessageStop, StreamEvent, Usage
 from core.dialects.chat.assembly import Assembly
 from core.dialects.chat.errors import upstream_error
-from core.dialects.chat.schema import NULL, Chunk, decode_chunk
+from core.dialects.chat.schema import NOTHING, NULL, Chunk, decode_chunk
 from core.dialects.chat.usage import (
     CUT,
     FAILED,
@@ -64,7 +64,7 @@ class Answer:
             self._count(chunk)
         if chunk.error != NULL:
             raise upstream_error(chunk.error)
-        if chunk.copilot_errors not in {b"null", b"[]"}:
+        if chunk.copilot_errors not in NOTHING:
             raise upstream_error(chunk.copilot_errors)
         self._id = self._id or chunk.id or ""
         self._model = self._model or chunk.model or ""

@@ -15,6 +15,7 @@ from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.names import full_name, short_name
 
 MOST_TOOLS: Final = 128
+OBJECT: Final = Raw(b'"object"')
 
 _members = msgspec.json.Decoder(dict[str, Raw])
 
@@ -106,12 +107,12 @@ def clean_schema(schema: Json) -> Raw:
             "a tool's parameters must be a JSON Schema object", param="tools"
         ) from error
     fine = "$schema" not in members and members.get("type", NULL) != NULL
-    if fine and (members["type"] != b'"object"' or "properties" in members):
+    if fine and (members["type"] != OBJECT or "properties" in members):
         return Raw(schema)
     members.pop("$schema", None)
     if members.get("type", NULL) == NULL:
-        members["type"] = Raw(b'"object"')
-    if members["type"] == b'"object"':
+        members["type"] = OBJECT
+    if members["type"] == OBJECT:
         members.setdefault("properties", Raw(b"{}"))
     return Raw(encode(members))
 
