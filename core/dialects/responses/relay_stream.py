@@ -128,7 +128,7 @@ class ResponsesRelay:
                 out.append(block)
                 continue
             out.append(self._guarded(block))
-            if self._error is not None or self.done:
+            if self._ends():
                 break
         forwarded = b"".join(out)
         if self._error is not None and not forwarded:
@@ -143,6 +143,9 @@ class ResponsesRelay:
         if self.done:
             return last
         raise self._error or UpstreamProtocolError("the stream ended before response.completed")
+
+    def _ends(self) -> bool:
+        return self._error is not None or self._state == "over"
 
     def error(self, error: GatewayError) -> bytes:
         """End with `response.failed`."""

@@ -289,7 +289,7 @@ decode_raws = msgspec.json.Decoder(list[Raw]).decode
 decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
 decode_event = msgspec.json.Decoder(WireEvent).decode
 decode_type = msgspec.json.Decoder(TypeOnly).decode
-decode_item = msgspec.json.Decoder(OutputItem).decode
+_decode_item = msgspec.json.Decoder(OutputItem).decode
 decode_part = msgspec.json.Decoder(ContentPart).decode
 decode_citation = msgspec.json.Decoder(UrlCitation).decode
 decode_search = msgspec.json.Decoder(SearchAction).decode
@@ -299,6 +299,23 @@ decode_copilot_usage = msgspec.json.Decoder(CopilotUsage).decode
 encode = msgspec.json.Encoder().encode
 
 JSON_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+# Items whose members this gateway reads; the members of others may have any shape.
+READ_ITEMS: Final = frozenset(
+    {"message", "reasoning", "function_call", "custom_tool_call", "web_search_call", "compaction"}
+)
+
+
+def decode_item(raw: bytes | Raw) -> OutputItem:
+    """Read an output item; of one that is unknown, only its type. Raises msgspec's errors."""
+    try:
+        return _decode_item(raw)
+    except msgspec.ValidationError:
+        kind = decode_type(raw).type
+        if kind in READ_ITEMS:
+            raise
+        return OutputItem(type=kind)
 
 
 def is_set(raw: Raw | Absent | None) -> TypeGuard[Raw]:
