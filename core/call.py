@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 
 from core import passthrough
+from core.copilot.headers import has_image
 from core.dialect import Dialect, Echo, StreamRelay, Target
 from core.model import DialectName, Model
 from core.outgoing import Outgoing
@@ -58,6 +59,7 @@ class Engine(Struct, frozen=True):
             # A translated reply is always folded from a stream: complete replies of some models come back empty.
             stream=peek.stream or request is not None,
             initiator=peek.initiator,
+            vision=has_image(encoded.body),
             betas=encoded.betas,
         )
         return Call(lane, echo, outgoing, peek.stream, encoded.losses, encoded.repairs, self.dialects)

@@ -45,6 +45,7 @@ def _upstream_count(given: Services, call: Call) -> int | None:
         path=f"{call.outgoing.path}/count_tokens",
         body=call.outgoing.body,
         initiator=call.outgoing.initiator,
+        vision=call.outgoing.vision,
         betas=call.outgoing.betas,
     )
     try:
