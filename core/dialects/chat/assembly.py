@@ -92,11 +92,11 @@ class Assembly:
             self._seal(opaque, out)
         if delta.content:
             self._say(Text, delta.content, out)
+        if delta.annotations or delta.copilot_annotations != NULL:
+            self._cite(delta, out)
         if delta.refusal:
             self.refused = True
             self._say(Refusal, delta.refusal, out)
-        if delta.annotations or delta.copilot_annotations != NULL:
-            self._cite(delta, out)
         for piece in delta.tool_calls or ():
             self._call(piece, out)
         if delta.function_call is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import UNSET, Struct, UnsetType
 
-from core.dialects.chat.calls import Call, CallBook, made_up_id
+from core.dialects.chat.calls import Call, CallBook, is_object, made_up_id
 from core.dialects.chat.schema import CallPiece
 from core.errors import UpstreamProtocolError
 
@@ -26,11 +26,11 @@ class OutPiece(Struct, frozen=True):
 
 
 class RelayCalls:
-    """Judge and rewrite the pieces; `_said` holds the ordinals of the calls that a client has heard of."""
+    """Judge and rewrite the pieces; `_said` maps the calls that the client knows to their index there."""
 
     def __init__(self) -> None:
         self._book = CallBook()
-        self._said: set[int] = set()
+        self._said: dict[int, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._book.calls)
@@ -50,19 +50,27 @@ class RelayCalls:
             written += self._written(call, arguments)
         return None if fine else written
 
-    def rest(self, message_id: str) -> Iterator[OutPiece]:
-        """Return what is still owed when the answer is complete. Raises `UpstreamProtocolError` for a nameless call."""
+    def rest(self, message_id: str, *, cut: bool) -> Iterator[OutPiece]:
+        """Return what is still owed when the answer is complete; nothing for a call that the output limit `cut`.
+
+        Raises `UpstreamProtocolError` for a call without a name or without a JSON object (AC-19, AC-23).
+        """
         for call in self._book.calls:
-            if not call.name:
-                raise UpstreamProtocolError("upstream called a tool without naming it")
+            whole = is_object(call.arguments or ("" if cut else "{}"))
+            if not whole or not call.name:
+                if cut:
+                    continue
+                raise UpstreamProtocolError(
+                    f"upstream called {call.name!r} with arguments that are no JSON object"
+                )
             if call.ordinal not in self._said:
                 call.id = call.id or made_up_id(message_id, call.ordinal)
                 yield from self._written(call, "")
-            elif not call.pieces:
-                yield OutPiece(call.ordinal, OutPieceFunction("{}"))
+            if not call.pieces:
+                yield OutPiece(self._said[call.ordinal], OutPieceFunction("{}"))
 
     def _is_fine(self, piece: CallPiece, call: Call) -> bool:
-        if piece.index != call.ordinal:
+        if piece.index != self._said.get(call.ordinal, len(self._said)):
             return False
         name = piece.function.name if piece.function is not None else None
         if call.ordinal in self._said:
@@ -72,7 +80,7 @@ class RelayCalls:
     def _written(self, call: Call, arguments: str) -> Iterator[OutPiece]:
         if call.ordinal in self._said:
             if arguments:
-                yield OutPiece(call.ordinal, OutPieceFunction(arguments))
+                yield OutPiece(self._said[call.ordinal], OutPieceFunction(arguments))
         elif call.id and call.name:
-            self._said.add(call.ordinal)
-            yield OutPiece(call.ordinal, OutPieceFunction(call.arguments, call.name), call.id, "function")
+            index = self._said[call.ordinal] = len(self._said)
+            yield OutPiece(index, OutPieceFunction(call.arguments, call.name), call.id, "function")

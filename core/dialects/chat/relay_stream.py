@@ -13,7 +13,7 @@ from core.dialects.chat.relay_events import END, PREFIX, EventCutter, data_of, i
 from core.dialects.chat.relay_response import UNDATED, finish_reason
 from core.dialects.chat.response import completion_id
 from core.dialects.chat.schema import NOTHING, NULL, CallPiece, encode
-from core.dialects.chat.usage import FAILED, decode_price, decode_usage, severer
+from core.dialects.chat.usage import CUT, FAILED, STOP_REASON, decode_price, decode_usage, severer
 from core.errors import GatewayError, UpstreamProtocolError
 
 OBJECT: Final = "chat.completion.chunk"
@@ -292,7 +292,8 @@ class ChatStreamRelay:
     def _end(self, out: list[bytes], *, cut: bool) -> None:
         if not self._finish and (cut or not self._spoke):
             raise UpstreamProtocolError("upstream's stream ended before its finish reason")
-        owed = list(self._calls.rest(self._frame.id))
+        cut_short = STOP_REASON.get(self._finish) in CUT
+        owed = list(self._calls.rest(self._frame.id, cut=cut_short))
         if owed:
             self._release(out)
             out.append(PREFIX + self._plain({"tool_calls": owed}, None) + END)

@@ -78,7 +78,7 @@ class ChatStreamEncoder:
         self._pieces: list[str] = []
         self._thoughts: list[Thinking] = []
         self._opaque: Opaque | None = None
-        self._calls = 0
+        self._calls = self._sealed = 0
         self._base = self._length = 0
         self._refused = False
         self._over: bytes | None = None
@@ -113,20 +113,18 @@ class ChatStreamEncoder:
         """Open a block, with what it already holds."""
         block = self._open = event.block
         self._pieces, self._opaque, self._length = [], None, 0
-        if isinstance(block, ToolUse):
-            return self._start_call(block)
-        if not isinstance(block, Text | Thinking | Refusal):
-            self._before = b""  # what chat clients have no word for: a hosted tool's own steps
-            return b""
-        before, after = _SHAPE[type(block)]
-        self._before, self._after = self._delta + before, after + self._tail
-        self._refused = self._refused or isinstance(block, Refusal)
-        said = self._grow(block.text) if block.text else b""
         if isinstance(block, Thinking):
             self._opaque = block.opaque
-        if isinstance(block, Text):
-            said += b"".join([self._cite(citation) for citation in block.citations])
-        return said
+            return self._start_words(block)
+        sealed = b"" if self._sealed else self._seal()
+        if isinstance(block, ToolUse):
+            return sealed + self._start_call(block)
+        if not isinstance(block, Text | Refusal):
+            self._before = b""  # what chat clients have no word for: a hosted tool's own steps
+            return sealed
+        self._refused = self._refused or isinstance(block, Refusal)
+        cited = block.citations if isinstance(block, Text) else ()
+        return sealed + self._start_words(block) + b"".join([self._cite(citation) for citation in cited])
 
     def note_opaque(self, event: BlockOpaque) -> bytes:
         """Keep the value for the end of the answer."""
@@ -147,9 +145,8 @@ class ChatStreamEncoder:
         return self._stop_call(block) if isinstance(block, ToolUse) else b""
 
     def stop(self, event: MessageStop) -> bytes:
-        """Say the opaque value (once: SDKs join strings that come twice), the finish reason and the usage."""
-        opaque = seal_thinking(self._thoughts)
-        said = b"" if opaque is None else self._chunk(b'{"reasoning_opaque":' + encode(opaque) + b"}")
+        """Say what is left of the thinking's seal, the finish reason and the usage."""
+        said = self._seal()
         reason = finish_reason_of(event.stop_reason, tools=self._calls > 0, refused=self._refused)
         said += self._delta + b'{},"logprobs":null,"finish_reason":' + encode(reason) + self._end
         if self._echo.include_usage:
@@ -158,6 +155,19 @@ class ChatStreamEncoder:
         return said
 
     # --- pieces of chunks ---
+
+    def _seal(self) -> bytes:
+        """Say the thinking's opaque value: after the first thoughts, and once more in full if there were later ones."""
+        opaque = seal_thinking(self._thoughts) if len(self._thoughts) > self._sealed else None
+        if opaque is None:
+            return b""
+        self._sealed = len(self._thoughts)
+        return self._chunk(b'{"reasoning_opaque":' + encode(opaque) + b"}")
+
+    def _start_words(self, block: Text | Thinking | Refusal) -> bytes:
+        before, after = _SHAPE[type(block)]
+        self._before, self._after = self._delta + before, after + self._tail
+        return self._grow(block.text) if block.text else b""
 
     def _grow(self, text: str) -> bytes:
         block = self._open

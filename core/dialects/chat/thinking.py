@@ -31,8 +31,8 @@ def seal_thinking(blocks: Sequence[Thinking]) -> str | None:
 
 def unseal_thinking(text: str, opaque: str) -> tuple[Thinking, ...]:
     """Return the blocks that a client sent back as one text and one opaque string; either may be empty."""
-    if opaque.startswith(SEVERAL):
-        body = opaque.removeprefix(SEVERAL)
+    _, several, body = opaque.rpartition(SEVERAL)
+    if several:  # the last one holds all; a client that joins strings has another before it
         try:
             return tuple(_decode(urlsafe_b64decode(body + "=" * (-len(body) % 4))))
         except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
