@@ -57,13 +57,10 @@ class HistoryRelay:
             pieces.extend(self._blocks.pieces(block, f"$.system[{at}]"))
         return pieces
 
-    def tools(self, raw: Raw | None) -> list[Piece]:
+    def tools(self, raws: list[Raw]) -> list[Piece]:
         """Return the tools. Raises `UnsupportedFeatureError` for hosted tools that Copilot does not run."""
-        if raw is None:
-            return []
-        raws = read(_array, raw, "$.tools")
-        searches = b'"tool_search_tool_' in bytes(raw)
-        return [self._one_tool(tool, f"$.tools[{at}]", searches=searches) for at, tool in enumerate(raws)]
+        searches = any(b'"tool_search_tool_' in bytes(raw) for raw in raws)
+        return [self._one_tool(raw, f"$.tools[{at}]", searches=searches) for at, raw in enumerate(raws)]
 
     def turns(self, raws: list[Raw], system: list[Piece]) -> list[Turn]:
         """Return the turns as upstream accepts them; leading system turns join `system`."""

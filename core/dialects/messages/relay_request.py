@@ -154,15 +154,14 @@ def _content(draft: Draft) -> None:
     """Repair system prompt, tools and conversation together: cache marks are counted over all three."""
     blocks = BlockRelay(draft.target, draft.losses, draft.repairs)
     history = HistoryRelay(blocks, draft.model, draft.losses, draft.repairs)
-    received = {name: draft.get(name, _array) for name in ("tools", "messages")}
-    system, tools = history.system(draft.members.get("system")), history.tools(draft.members.get("tools"))
-    raws = received["messages"] or []
+    declared, raws = draft.get("tools", _array) or [], draft.get("messages", _array) or []
+    system, tools = history.system(draft.members.get("system")), history.tools(declared)
     turns = history.turns(raws, system)
     _automatic_cache(draft, turns)
     limit_breakpoints(tools, system, turns, draft.repairs)
     if len(turns) != len(raws) or any(turn.raw is not raw for turn, raw in zip(turns, raws, strict=True)):
         draft.put("messages", [turn.wire() for turn in turns])
-    if any_changed(tools, received["tools"] or []):
+    if any_changed(tools, declared):
         draft.put("tools", [tool.body for tool in tools])
     _put_system(draft, system)
     draft.turns = turns
