@@ -47,9 +47,9 @@ class EventFacts(Struct):
     sequence_number: int | None = None
     output_index: int | None = None
     item_id: str | None = None
-    item: Raw | Absent | None = msgspec.UNSET
-    response: Raw | Absent | None = msgspec.UNSET
-    error: Raw | Absent | None = msgspec.UNSET
+    item: Raw | Absent = msgspec.UNSET
+    response: Raw | Absent = msgspec.UNSET
+    error: Raw | Absent = msgspec.UNSET
     code: str | int | None = None
     message: str | None = None
     copilot_usage: CopilotUsage | None = None
@@ -139,9 +139,11 @@ class ResponsesRelay:
         """Return the last bytes. Raises `UpstreamProtocolError` when there was no terminal event."""
         if self.done:
             return b""
+        before = self._state, self._next
         last = self._guarded(self._rest) if self._rest and self._error is None else b""
         if self.done:
-            return last
+            return last  # only the blank line after the last event was missing
+        self._state, self._next = before
         raise self._error or UpstreamProtocolError("the stream ended before response.completed")
 
     def _ends(self) -> bool:

@@ -10,6 +10,7 @@ from core.dialects.responses.history import decode_input
 from core.dialects.responses.peek import MODEL_MISSING
 from core.dialects.responses.reading import read
 from core.dialects.responses.schema import (
+    MOST,
     Absent,
     TextConfig,
     TextFormat,
@@ -35,7 +36,7 @@ class RequestBody(Struct):
     tools: list[Raw] | None = None
     tool_choice: Raw | Absent = UNSET
     parallel_tool_calls: bool | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=MOST)] | None = None
     temperature: float | None = None
     top_p: float | None = None
     reasoning: Raw | Absent = UNSET

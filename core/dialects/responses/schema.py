@@ -3,12 +3,16 @@
 Public sources: OpenAI's API reference and the types of the openai Python SDK.
 """
 
-from typing import Any, Final, TypeGuard
+from typing import Annotated, Any, Final, TypeGuard
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 Absent = UnsetType
+
+# What every JSON reader can hold exactly; a larger number could not be written again.
+MOST: Final = 2**53
+Count = Annotated[int, Meta(ge=0, le=MOST)]
 
 
 # --- Requests, as clients send them ---------------------------------------------------------------------------
@@ -17,7 +21,7 @@ Absent = UnsetType
 class TextConfig(Struct):
     """`text`: how the answer's text shall look."""
 
-    format: Raw | Absent | None = UNSET
+    format: Raw | Absent = UNSET
     verbosity: str | None = None
 
 
@@ -26,7 +30,7 @@ class TextFormat(Struct):
 
     type: str
     name: str = ""
-    schema: Raw | Absent | None = UNSET
+    schema: Raw | Absent = UNSET
     strict: bool | None = None
     description: str | None = None
 
@@ -123,8 +127,8 @@ class UrlCitation(Struct):
     type: str = ""
     url: str = ""
     title: str | None = None
-    start_index: int | None = None
-    end_index: int | None = None
+    start_index: Count | None = None
+    end_index: Count | None = None
 
 
 class ToolPeek(Struct):
@@ -139,7 +143,7 @@ class FunctionTool(Struct):
 
     name: str
     description: str | None = None
-    parameters: Raw | Absent | None = UNSET
+    parameters: Raw | Absent = UNSET
     strict: bool | None = None
     defer_loading: bool = False
 
@@ -149,7 +153,7 @@ class CustomTool(Struct):
 
     name: str
     description: str | None = None
-    format: Raw | Absent | None = UNSET
+    format: Raw | Absent = UNSET
     defer_loading: bool = False
 
 
@@ -177,9 +181,9 @@ class WireEvent(Struct, gc=False):
     """The members of every known event; an event uses a few of them. Large ones stay bytes until they are needed."""
 
     type: str = ""
-    output_index: int | None = None
-    content_index: int = 0
-    summary_index: int = 0
+    output_index: Count | None = None
+    content_index: Count = 0
+    summary_index: Count = 0
     delta: str | None = None
     text: str | None = None
     refusal: str | None = None
@@ -232,21 +236,21 @@ class SearchAction(Struct):
 class InputTokensDetails(Struct):
     """Cached parts of the prompt."""
 
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
 
 
 class OutputTokensDetails(Struct):
     """Parts of the answer."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Count | None = None
 
 
 class WireUsage(Struct):
     """Upstream's count."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
     input_tokens_details: InputTokensDetails | None = None
     output_tokens_details: OutputTokensDetails | None = None
 
@@ -254,7 +258,7 @@ class WireUsage(Struct):
 class CopilotUsage(Struct):
     """Copilot's price of the request."""
 
-    total_nano_aiu: int | float | None = None
+    total_nano_aiu: Annotated[float, Meta(ge=0, le=MOST)] | None = None
 
 
 class WireError(Struct):
