@@ -65,6 +65,7 @@ def _anthropic(model: Model) -> dict[str, object]:
         "id": model.id,
         "display_name": model.name or model.id,
         "created_at": CREATED_AT,
+        "lifecycle": "active",  # the SDK's type requires it; a model that Copilot retires leaves the list
         "max_input_tokens": model.max_prompt or model.context_window,
         "max_tokens": model.max_output,
     }
