@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     proxy_env: bool = True  # honour HTTPS_PROXY and NO_PROXY
     log_format: Literal["text", "json"] = "text"
     store_responses: bool = False
+    store_ttl: float = 30 * 24 * 3600.0  # how long a stored response is kept
     upstream_count_tokens: bool = True
 
     # Models
@@ -58,6 +59,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     # those of core.model.Model: output_limit_name, sampling, prefill, adaptive_only.
     quirks: dict[str, dict[str, bool | str]] = {}
     small_model: str = ""  # what retired background models map to
+    # The model id `auto`, Copilot's own choice: always, never, or only where Copilot's list has an entry of that name.
+    auto: Literal["on", "off", "catalogue"] = "on"
+    # Which model searches the web for models that cannot: an id, "off", or empty for the first OpenAI model on /responses.
+    web_search_model: str = ""
 
     # Patience
     connect_timeout: float = 10.0

@@ -8,9 +8,10 @@ from flask import Response, request
 
 from core.call import Call
 from core.copilot.client import PendingReply, UpstreamReply
-from core.dialect import Dialect
+from core.dialect import Dialect, StreamRelay
 from core.errors import GatewayError
 from core.settings import Settings
+from core.stored.turn import Turn
 from handlers.services import Services, services
 
 log = logging.getLogger("gateway")
@@ -27,13 +28,19 @@ PATIENCE: Final = 60.0  # a slice of silence; the client ends it for good after 
 STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-def answer(surface: Dialect) -> Response:
-    """Serve one model call on this surface. Raises `GatewayError` while the status is still open."""
+def answer(surface: Dialect, turn: Turn | None = None) -> Response:
+    """Serve one model call on this surface. Raises `GatewayError` while the status is still open.
+
+    turn: the request, where it was read already because it may continue a stored conversation or be kept itself.
+    """
     given = services()
-    call = given.engine.prepare(surface, request.get_data(cache=False), client_betas())
+    body = request.get_data(cache=False) if turn is None else turn.body
+    call = given.engine.prepare(surface, body, client_betas())
+    if turn is not None:
+        call = turn.note(call)
     for gate in given.gates:
         gate.enter(f"{surface.name} {call.lane.requested}")
-    return _stream(call, given) if call.streams else _complete(call, given)
+    return _stream(call, given, turn) if call.streams else _complete(call, given, turn)
 
 
 def client_betas() -> tuple[str, ...]:
@@ -42,12 +49,14 @@ def client_betas() -> tuple[str, ...]:
     return tuple(value.strip() for value in values if value.strip())
 
 
-def _complete(call: Call, given: Services) -> Response:
+def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
     upstream = given.copilot.open(call.outgoing)
     try:
         body = call.complete(upstream.read_all()) if call.lane.passes_through else _fold(call, upstream)
     finally:
         upstream.close()
+    if turn is not None:
+        body = turn.complete(body)
     return Response(body, mimetype=JSON, headers=_headers(call, upstream))
 
 
@@ -59,10 +68,13 @@ def _fold(call: Call, upstream: UpstreamReply) -> bytes:
     return collector.close()[0]
 
 
-def _stream(call: Call, given: Services) -> Response:
+def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
     pending = given.copilot.begin(call.outgoing)
     upstream = pending.wait(given.settings.commit_after)
-    session = ReplyStream(call, pending, upstream, given.settings, _client_gone())
+    relay = call.relay() if turn is None else turn.watch(call.relay())
+    session = ReplyStream(
+        relay, call.lane.surface.ping, pending, upstream, given.settings, client_gone=_client_gone()
+    )
     response = Response(session, mimetype=EVENT_STREAM, headers=_headers(call, upstream) | STREAM_HEADERS)
     # A generator that was never started runs no `finally`, so closing is asked of the response as well.
     response.call_on_close(session.close)
@@ -99,16 +111,18 @@ class ReplyStream:
 
     def __init__(
         self,
-        call: Call,
+        relay: StreamRelay,
+        ping: bytes,
         pending: PendingReply,
         upstream: UpstreamReply | None,
         settings: Settings,
+        *,
         client_gone: Callable[[], bool],
     ) -> None:
         self._pending = pending
         self._upstream = upstream
-        self._ping = call.lane.surface.ping
-        self._relay = call.relay()
+        self._ping = ping
+        self._relay = relay
         self._tick = settings.commit_after
         self._heartbeat = settings.heartbeat
         self._client_gone = client_gone

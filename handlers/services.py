@@ -11,6 +11,7 @@ from core.call import Engine
 from core.copilot.catalogue import Catalogue
 from core.copilot.client import CopilotClient
 from core.copilot.usage import Quota
+from core.ports import StateStore
 from core.settings import Settings
 
 EXTENSION = "gateway"
@@ -31,6 +32,7 @@ class Services(Struct, frozen=True, kw_only=True):
     engine: Engine
     copilot: CopilotClient
     catalogue: Catalogue
+    state: StateStore
     quota: Callable[[], Quota]
     keys: KeyRing | None
     gates: tuple[Gate, ...]

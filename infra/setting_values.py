@@ -144,6 +144,7 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "api_key": _header_text,
     "rate_limit": _not_negative,
     "max_body_bytes": _positive,
+    "store_ttl": _positive,
     "connect_timeout": _positive,
     "first_byte_timeout": _positive,
     "idle_timeout": _positive,

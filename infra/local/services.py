@@ -50,6 +50,7 @@ def build_services(settings: Settings) -> Services:
         engine=Engine(settings, DIALECTS, catalogue.models, tokens.scope, time.time, _new_id),
         copilot=copilot,
         catalogue=catalogue,
+        state=state,
         quota=lambda: fetch_quota(transport, settings, tokens.github_token(), now=time.time),
         keys=KeyCheck(settings.api_key) if settings.api_key else None,
         gates=gates,
