@@ -29,6 +29,7 @@ class _Remedy(Enum):
 
     RENEW = auto()  # another token (and host): the request was refused at the door
     AGAIN = auto()  # the same once more: upstream stumbled
+    HEADERS = auto()  # other headers of the request's own: what they named has ended
 
 
 # 403 and 421 are refused at the door too: a policy that changed, an account that moved to another host.
@@ -174,6 +175,8 @@ class PendingReply:
         if 200 <= raw.status < 300:  # noqa: PLR2004 - the successful statuses
             return UpstreamReply(self._client, raw)
         failure = self._failure(raw)
+        if self._take_headers(failure):
+            return None
         remedy = _remedy(failure)
         if remedy is not None and self._may(remedy):
             self._spent.add(remedy)
@@ -193,6 +196,21 @@ class PendingReply:
         if self._token is not None and self._token.value in failure.message:
             return msgspec.structs.replace(failure, message=failure.message.replace(self._token.value, "***"))
         return failure
+
+    def _take_headers(self, failure: Failure) -> bool:
+        """Put other headers on the request where it knows some that may help; return whether it did."""
+        renewal = self._outgoing.renewal
+        if renewal is None or _Remedy.HEADERS in self._spent:
+            return False
+        self._spent.add(_Remedy.HEADERS)
+        headers = renewal(as_error(failure))
+        if headers is None:
+            return False
+        _log.info("copilot.retry status=%d remedy=HEADERS id=%s", failure.status, failure.request_id)
+        self._outgoing = msgspec.structs.replace(
+            self._outgoing, headers={**self._outgoing.headers, **headers}
+        )
+        return True
 
     def _renew(self) -> bool:
         """Get another token or host; return False when there is no other."""
