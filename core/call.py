@@ -1,20 +1,40 @@
 """One call, prepared: the lane, what goes upstream, and how the answer comes back."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from msgspec import Struct
 
-from core import passthrough
+from core import passthrough, web_search
+from core.copilot.auto_session import AUTO, AutoSession, auto_entry
 from core.copilot.headers import has_image
 from core.dialect import Dialect, Echo, StreamRelay, Target
+from core.errors import GatewayError
 from core.model import DialectName, Model
 from core.outgoing import Outgoing
 from core.route import Lane, plan, resolve
 from core.settings import Settings
 from core.translate import Collector, StreamTranslator
+from core.web_search import Journey
 
 # Bytes of JSON a token, for the first guess of a prompt's size that some surfaces put in front of a stream.
 BYTES_PER_TOKEN = 4
+
+
+class Sessions(Protocol):
+    """Where sessions of Copilot's Auto mode come from."""
+
+    def current(self) -> AutoSession:
+        """Return a session that lives. Raises `GatewayError` when there is none to be had."""
+        ...
+
+    def known(self) -> AutoSession | None:
+        """Return the session at hand, without asking anybody."""
+        ...
+
+    def renewal(self, session: AutoSession, model_id: str) -> Callable[[GatewayError], dict[str, str] | None]:
+        """Return what gives other headers when a request within the session is refused; see `Outgoing.renewal`."""
+        ...
 
 
 class Engine(Struct, frozen=True):
@@ -26,21 +46,34 @@ class Engine(Struct, frozen=True):
     scope: Callable[[], str]
     now: Callable[[], float]
     new_id: Callable[[str], str]
+    auto: Sessions | None = None
 
     def lane(self, surface: Dialect, requested: str) -> Lane:
         """Find the model and the lane. Raises `GatewayError` "not_found" or "permission"."""
+        return self._lane(surface, requested, self._session(requested))
+
+    def listed(self) -> tuple[Model, ...]:
+        """Return the models that clients may name: the catalogue's, and `auto`."""
+        models = tuple(self.models())
+        if self.auto is None or not self._offers_auto(models):
+            return models
+        others = (model for model in models if model.id != AUTO)
+        return (auto_entry(self.auto.known(), models), *others)
+
+    def find(self, requested: str) -> Model:
+        """Return the list's entry that an id means. Raises `GatewayError` "not_found"."""
         settings = self.settings
-        model = resolve(requested, self.models(), settings.aliases, settings.small_model)
-        return plan(surface, requested, model, self.dialects)
+        return resolve(requested, self.listed(), settings.aliases, settings.small_model)
 
     def prepare(self, surface: Dialect, body: bytes, betas: tuple[str, ...] = ()) -> "Call":
         """Read a client's body and make the upstream request. Raises `GatewayError` for what cannot be sent."""
         peek = surface.peek(body)
-        lane = self.lane(surface, peek.model)
+        session = self._session(peek.model)
+        journey = self._journey(surface, peek.model, body, session)
+        lane, request = journey.lane, journey.request
         target = Target(lane.model, self.scope())
-        request = None if lane.passes_through else surface.decode_request(body)
         if request is None:
-            encoded = surface.relay_request(body, target, betas)
+            encoded = surface.relay_request(journey.body, target, betas)
         else:
             encoded = lane.upstream.encode_request(request, target)
         echo = Echo(
@@ -61,8 +94,48 @@ class Engine(Struct, frozen=True):
             initiator=peek.initiator,
             vision=has_image(encoded.body),
             betas=encoded.betas,
+            **self._membership(session, lane.model),
         )
-        return Call(lane, echo, outgoing, peek.stream, encoded.losses, encoded.repairs, self.dialects)
+        losses, repairs = (*journey.losses, *encoded.losses), (*journey.repairs, *encoded.repairs)
+        return Call(lane, echo, outgoing, peek.stream, losses, repairs, self.dialects)
+
+    def _offers_auto(self, models: Sequence[Model]) -> bool:
+        setting = self.settings.auto
+        return setting == "on" or (setting == "catalogue" and any(model.id == AUTO for model in models))
+
+    def _session(self, requested: str) -> AutoSession | None:
+        """Return the Auto session that an id asks for; None for an id that names a model."""
+        meant = self.settings.aliases.get(requested, requested)
+        if self.auto is None or meant.lower() != AUTO or not self._offers_auto(self.models()):
+            return None
+        return self.auto.current()
+
+    def _lane(self, surface: Dialect, requested: str, session: AutoSession | None) -> Lane:
+        if session is not None:
+            return plan(surface, requested, session.choose(self.models()), self.dialects)
+        settings = self.settings
+        model = resolve(requested, self.models(), settings.aliases, settings.small_model)
+        return plan(surface, requested, model, self.dialects)
+
+    def _journey(self, surface: Dialect, requested: str, body: bytes, session: AutoSession | None) -> Journey:
+        lane = self._lane(surface, requested, session)
+        request = None if lane.passes_through else surface.decode_request(body)
+        journey = Journey(lane, body, request)
+        if not web_search.may_ask(body):
+            return journey
+
+        def searcher() -> Model | None:
+            # Within a session the models that it covers come first: plans that have only Auto may use no other.
+            models = sorted(self.models(), key=lambda model: not (session and session.covers(model.id)))
+            return web_search.search_model(self.settings.web_search_model, models)
+
+        return web_search.arrange(journey, searcher, self.dialects)
+
+    def _membership(self, session: AutoSession | None, model: Model) -> dict[str, Any]:
+        """Return what makes an outgoing request part of the Auto session."""
+        if session is None or self.auto is None or not session.covers(model.id):
+            return {}
+        return {"headers": session.headers, "renewal": self.auto.renewal(session, model.id)}
 
 
 class Call(Struct, frozen=True):

@@ -7,7 +7,6 @@ from flask import Blueprint, Response, request
 
 from core.errors import InvalidRequestError
 from core.model import Model
-from core.route import resolve
 from handlers.reply import JSON
 from handlers.services import services
 
@@ -21,7 +20,7 @@ CREATED_AT: Final = "2025-01-01T00:00:00Z"
 @bp.get("/models")
 def index() -> Response:
     """List the models of the live catalogue."""
-    models = services().catalogue.models()
+    models = services().engine.listed()
     if "anthropic-version" in request.headers:
         return _json(_anthropic_page([model for model in models if model.kind == "chat"]))
     return _json({"object": "list", "data": [_openai(model) for model in models]})
@@ -30,8 +29,7 @@ def index() -> Response:
 @bp.get("/models/<path:model_id>")
 def show(model_id: str) -> Response:
     """Describe one model; ids are resolved as they are in a request."""
-    settings = services().settings
-    model = resolve(model_id, services().catalogue.models(), settings.aliases, settings.small_model)
+    model = services().engine.find(model_id)
     return _json(_anthropic(model) if "anthropic-version" in request.headers else _openai(model))
 
 

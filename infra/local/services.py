@@ -9,6 +9,7 @@ from uuid import uuid4
 from core.access.keys import KeyCheck
 from core.access.limits import RateLimit
 from core.call import Engine
+from core.copilot.auto import AutoMode
 from core.copilot.catalogue import Catalogue
 from core.copilot.client import CopilotClient
 from core.copilot.token import CopilotTokens
@@ -33,6 +34,7 @@ def build_services(settings: Settings) -> Services:
     )
     copilot = CopilotClient(settings, tokens, transport, now=time.time, new_id=lambda: str(uuid4()))
     catalogue = Catalogue(settings, copilot, state, now=time.time, new_id=_hex)
+    auto = AutoMode(copilot, state, now=time.time, new_id=_hex, wait=time.sleep)
     gates: tuple[Gate, ...] = ()
     if settings.rate_limit > 0:
         gates = (
@@ -47,7 +49,7 @@ def build_services(settings: Settings) -> Services:
         )
     return Services(
         settings=settings,
-        engine=Engine(settings, DIALECTS, catalogue.models, tokens.scope, time.time, _new_id),
+        engine=Engine(settings, DIALECTS, catalogue.models, tokens.scope, time.time, _new_id, auto),
         copilot=copilot,
         catalogue=catalogue,
         state=state,
