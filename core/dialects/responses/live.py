@@ -90,8 +90,10 @@ class Live:
 
     def tell(self, event: WireEvent) -> list[StreamEvent]:
         """Return what the event means. Raises `UpstreamProtocolError`, msgspec's errors."""
-        self._kind = self._kind or _kind_of(event.type)
-        TELL[event.type](self, event)
+        kind = KIND[event.type]
+        self._kind = self._kind or kind
+        if not kind or kind == self._kind:  # an event of another kind of item is nonsense
+            TELL[event.type](self, event)
         out, self._out = self._out, []
         return out
 
@@ -311,6 +313,7 @@ class Live:
             self.index += 1
 
     def _whole(self, block: Block) -> None:
+        self._close()
         self._out += [BlockStart(self.index, block), BlockStop(self.index)]
         self.index += 1
 
@@ -340,6 +343,7 @@ TELL: Final[dict[str, Callable[[Live, WireEvent], None]]] = {
     "response.custom_tool_call_input.done": Live.arguments_done,
     ITEM_DONE: Live.end,
 }
+KIND: Final[dict[str, str]] = {event_type: _kind_of(event_type) for event_type in TELL}
 
 FINISH: Final[dict[str, Callable[[Live, OutputItem, OutputItem, object], None]]] = {
     "message": Live.end_message,

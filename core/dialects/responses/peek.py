@@ -9,6 +9,7 @@ from core.errors import InvalidRequestError, invalid_json
 from core.opaque import PREFIX
 from core.outgoing import Initiator
 
+ARRAY = ord("[")
 REMINDER = ("<system-reminder>", "</system-reminder>")
 MODEL_MISSING = "model is required"
 HIDDEN_ROLES = frozenset({"system", "developer"})
@@ -43,7 +44,7 @@ def peek(body: bytes) -> Peek:
 
 def _initiator(items: Raw | Absent) -> Initiator:
     """Judge by the last item that a human or a tool wrote; bare reminders of the client count as nothing."""
-    if not isinstance(items, Raw) or bytes(items[:1]) != b"[":
+    if not isinstance(items, Raw) or memoryview(items)[0] != ARRAY:
         return "user"
     try:
         raws = decode_raws(items)

@@ -161,12 +161,14 @@ class ResponsesRelay:
     # --- one event -----------------------------------------------------------------------------------------------
 
     def _guarded(self, block: bytes) -> bytes:
+        before = self._state, self._next
         try:
             return self._judge(block)
         except GatewayError as error:
             self._error = error
         except JSON_ERRORS as error:
             self._error = UpstreamProtocolError(f"upstream sent a broken event: {error}")
+        self._state, self._next = before  # nothing of the event was forwarded
         return b""
 
     def _judge(self, block: bytes) -> bytes:
@@ -188,7 +190,7 @@ class ResponsesRelay:
         opening = b"" if kind == "response.created" else self._open()
         self._state = "over" if kind in TERMINAL else "open"
         changes = self._changes(kind, facts)
-        if not changes and not opening and len(events) == 1:
+        if not changes and not opening and sse.event == kind:
             return block
         members: dict[str, Any] = {**decode_members(sse.data), **changes}
         return opening + ServerSentEvent(encode(members), kind).encode()
@@ -213,7 +215,7 @@ class ResponsesRelay:
             changes["sequence_number"] = self._next
         self._next += 1
         if kind in LIFECYCLE:
-            response = self._response(facts)
+            response = self._response(kind, facts)
             if response is not None:
                 changes["response"] = response
             return changes
@@ -243,10 +245,10 @@ class ResponsesRelay:
             changes["name"] = self._names[facts.name]
         return Raw(encode({**decode_members(raw), **changes})) if changes else raw
 
-    def _response(self, facts: EventFacts) -> Raw | None:
+    def _response(self, kind: str, facts: EventFacts) -> Raw | None:
         """Return the response object as it must be, or None when it is right as it is."""
         if not is_set(facts.response):
-            return self._missing_response(facts)
+            return self._missing_response(kind)
         response = _decode_response(facts.response)
         changes: dict[str, Any] = {}
         if response.model != self._echo.model:
@@ -263,8 +265,8 @@ class ResponsesRelay:
             self._usage = usage_of(response.usage, None if nano is None else int(nano))
         return Raw(encode({**decode_members(facts.response), **changes})) if changes else None
 
-    def _missing_response(self, facts: EventFacts) -> Raw:
-        status = "in_progress" if facts.type not in TERMINAL else facts.type.removeprefix("response.")
+    def _missing_response(self, kind: str) -> Raw:
+        status = "in_progress" if kind not in TERMINAL else kind.removeprefix("response.")
         envelope = Envelope(self._echo, self._response_id)
         self._response_id = envelope.id
         return Raw(envelope.render(status, []))

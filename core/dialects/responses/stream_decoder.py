@@ -135,11 +135,11 @@ class ResponsesDecoder:
             live.sent += len(event.delta or "")
             self._out.append(BlockDelta(self._blocks, event.delta or ""))
             return
-        kind = event.type or sse.event
-        handle = EVENTS.get(kind)
+        event.type = event.type or sse.event
+        handle = EVENTS.get(event.type)
         if handle is not None:
             handle(self, event)
-        elif not kind and is_set(event.error):
+        elif not event.type and is_set(event.error):
             self.fail(event)
 
     def begin(self, event: WireEvent) -> None:

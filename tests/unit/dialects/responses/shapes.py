@@ -34,7 +34,13 @@ def echo(request: Request | None = None, **members: Any) -> Echo:
     def new_id(prefix: str) -> str:
         return f"{prefix}{next(counters.setdefault(prefix, itertools.count()))}"
 
-    base: dict[str, Any] = {"id": "abc", "model": "asked", "created": 1763846400, "new_id": new_id, "request": request}
+    base: dict[str, Any] = {
+        "id": "abc",
+        "model": "asked",
+        "created": 1763846400,
+        "new_id": new_id,
+        "request": request,
+    }
     return Echo(**{**base, **members})
 
 
@@ -58,7 +64,14 @@ def response(status: str = "completed", output: list[Any] | None = None, **membe
     """Return upstream's response object."""
     base = {"id": "resp_up", "object": "response", "created_at": 1, "status": status, "model": "gpt-5.5-2026"}
     usage = USAGE if status in {"completed", "incomplete"} else None
-    return {**base, "output": output or [], "usage": usage, "error": None, "incomplete_details": None, **members}
+    return {
+        **base,
+        "output": output or [],
+        "usage": usage,
+        "error": None,
+        "incomplete_details": None,
+        **members,
+    }
 
 
 def created() -> dict[str, Any]:
@@ -79,7 +92,13 @@ def done(index: int, **item: Any) -> dict[str, Any]:
 
 def said(kind: str, index: int, item_id: str = "x", **members: Any) -> dict[str, Any]:
     """Return an event inside an item."""
-    return {"type": f"response.{kind}", "output_index": index, "item_id": item_id, "content_index": 0, **members}
+    return {
+        "type": f"response.{kind}",
+        "output_index": index,
+        "item_id": item_id,
+        "content_index": 0,
+        **members,
+    }
 
 
 def message(text: str, item_id: str = "msg_1", **members: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from tests.unit.dialects.responses.shapes import (
     sse,
 )
 from tests.unit.dialects.responses.test_stream_encoder import START, answer, block
+
 CLEAN = encode_stream(
     answer(
         block(0, Thinking(""), "hm"),
@@ -50,7 +51,10 @@ def rotating() -> bytes:
         said("output_text.done", 0, "msg_e", text="Hello", logprobs=[]),
         said("content_part.done", 0, "msg_f", part=part),
         done(0, **message("Hello", "msg_g", content=[part])),
-        {"type": "response.completed", "response": full("completed", [message("Hello", "msg_h", content=[part])])},
+        {
+            "type": "response.completed",
+            "response": full("completed", [message("Hello", "msg_h", content=[part])]),
+        },
         done=True,
     )
 

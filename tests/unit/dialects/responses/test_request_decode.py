@@ -92,9 +92,15 @@ def test_what_codex_sends_is_understood() -> None:
                 custom=True,
                 grammar=b'{"type": "grammar", "syntax": "lark", "definition": "x"}',
             ),
-            HostedTool("responses", "tool_search", b'{"type": "tool_search", "execution": "client"}', "tool_search"),
             HostedTool(
-                "responses", "web_search", b'{"type": "web_search", "external_web_access": true}', "web_search", "web_search"
+                "responses", "tool_search", b'{"type": "tool_search", "execution": "client"}', "tool_search"
+            ),
+            HostedTool(
+                "responses",
+                "web_search",
+                b'{"type": "web_search", "external_web_access": true}',
+                "web_search",
+                "web_search",
             ),
         ),
         tool_choice=ToolChoice("auto"),

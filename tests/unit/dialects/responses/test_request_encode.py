@@ -40,7 +40,11 @@ def ask(*messages: Message, **members: Any) -> Request:
 def said(role: str, *texts: str) -> dict[str, Any]:
     kind = "output_text" if role == "assistant" else "input_text"
     extra: dict[str, Any] = {"annotations": []} if role == "assistant" else {}
-    return {"type": "message", "role": role, "content": [{"type": kind, "text": text, **extra} for text in texts]}
+    return {
+        "type": "message",
+        "role": role,
+        "content": [{"type": kind, "text": text, **extra} for text in texts],
+    }
 
 
 def test_the_least_request_streams_and_stores_nothing() -> None:
@@ -67,7 +71,14 @@ def test_a_turn_comes_apart_into_items_in_order() -> None:
     own = Opaque("responses", "E", "rs_1", "me")
     turn = Message(
         "assistant",
-        (Thinking("hm", own), Text("a"), Text("b"), Text(""), ToolUse("c1", "f", "{}"), Text("c", phase="commentary")),
+        (
+            Thinking("hm", own),
+            Text("a"),
+            Text("b"),
+            Text(""),
+            ToolUse("c1", "f", "{}"),
+            Text("c", phase="commentary"),
+        ),
     )
     items = upstream_body(ask(HI, turn, Message("user", (ToolResult("c1", (Text("ok"),)),))))["input"][1:]
     assert items == [
@@ -89,13 +100,19 @@ def test_a_turn_comes_apart_into_items_in_order() -> None:
 )
 def test_foreign_thinking_stays_out(thinking: Thinking) -> None:
     """AC-31, AC-60."""
-    encoded = RESPONSES.encode_request(ask(HI, Message("assistant", (thinking, Text("a"), thinking)), HI), target())
-    assert (b"reasoning\"" in encoded.body, encoded.losses) == (False, ("thinking",))
+    encoded = RESPONSES.encode_request(
+        ask(HI, Message("assistant", (thinking, Text("a"), thinking)), HI), target()
+    )
+    assert (b'reasoning"' in encoded.body, encoded.losses) == (False, ("thinking",))
 
 
 def test_an_odd_reasoning_id_is_left_out() -> None:
     turn = Message("assistant", (Thinking("", Opaque("responses", "E", "item_1")), Text("a")))
-    assert upstream_body(ask(HI, turn, HI))["input"][1] == {"type": "reasoning", "summary": [], "encrypted_content": "E"}
+    assert upstream_body(ask(HI, turn, HI))["input"][1] == {
+        "type": "reasoning",
+        "summary": [],
+        "encrypted_content": "E",
+    }
 
 
 def test_images_of_a_tool_follow_after_all_outputs() -> None:
@@ -103,7 +120,11 @@ def test_images_of_a_tool_follow_after_all_outputs() -> None:
     calls = Message("assistant", (ToolUse("a", "f", "{}"), ToolUse("b", "f", "{}")))
     results = Message(
         "user",
-        (ToolResult("a", (Text("seen"), Image("image/png", "AA=="))), Text("and?"), ToolResult("b", is_error=True)),
+        (
+            ToolResult("a", (Text("seen"), Image("image/png", "AA=="))),
+            Text("and?"),
+            ToolResult("b", is_error=True),
+        ),
     )
     assert upstream_body(ask(HI, calls, results))["input"][3:] == [
         {"type": "function_call_output", "call_id": "a", "output": "seen"},
@@ -194,16 +215,29 @@ def test_own_items_go_back_as_they_came() -> None:
 
 def test_tools_of_every_kind_are_written() -> None:
     tools = (
-        Tool(name="f", description="d", parameters=b'{"type":"object"}', strict=True, cache=CacheBreakpoint()),
+        Tool(
+            name="f", description="d", parameters=b'{"type":"object"}', strict=True, cache=CacheBreakpoint()
+        ),
         Tool(name="ns__a", namespace="ns"),
         Tool(name="ns__b", namespace="ns"),
         Tool(name="patch", custom=True, grammar=b'{"type":"text"}'),
-        HostedTool("messages", "web_search_20250305", b'{"allowed_domains":["a"],"max_uses":3}', "web_search", "web_search"),
+        HostedTool(
+            "messages",
+            "web_search_20250305",
+            b'{"allowed_domains":["a"],"max_uses":3}',
+            "web_search",
+            "web_search",
+        ),
         HostedTool("responses", "tool_search", b'{"type":"tool_search"}', "tool_search"),
     )
     empty = {"type": "object", "properties": {}}
     body = upstream_body(
-        ask(tools=tools, tool_choice=ToolChoice("tool", "ns__a"), parallel_tools=False, extras={"namespaces": b'{"ns":"N"}'})
+        ask(
+            tools=tools,
+            tool_choice=ToolChoice("tool", "ns__a"),
+            parallel_tools=False,
+            extras={"namespaces": b'{"ns":"N"}'},
+        )
     )
     assert body["tools"] == [
         {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
@@ -225,7 +259,9 @@ def test_tools_of_every_kind_are_written() -> None:
 def test_a_choice_is_of_its_tools_kind(name: str, choice: dict[str, str]) -> None:
     tools = (
         Tool(name="patch", custom=True),
-        HostedTool("responses", "web_search_preview", b'{"type":"web_search_preview"}', "web_search", "web_search"),
+        HostedTool(
+            "responses", "web_search_preview", b'{"type":"web_search_preview"}', "web_search", "web_search"
+        ),
     )
     assert upstream_body(ask(tools=tools, tool_choice=ToolChoice("tool", name)))["tool_choice"] == choice
 
@@ -248,7 +284,12 @@ def test_long_names_and_call_ids_are_shortened_alike() -> None:
     ("reasoning", "efforts", "sent", "losses"),
     [
         (Reasoning(effort="high"), ("low", "high"), {"effort": "high", "summary": "auto"}, ()),
-        (Reasoning(effort="max", summary="detailed"), ("low", "high"), {"effort": "high", "summary": "detailed"}, ("effort",)),
+        (
+            Reasoning(effort="max", summary="detailed"),
+            ("low", "high"),
+            {"effort": "high", "summary": "detailed"},
+            ("effort",),
+        ),
         (Reasoning(mode="budget", budget=2000), ("low", "high"), {"effort": "low", "summary": "auto"}, ()),
         (Reasoning(mode="adaptive"), ("low", "high"), {"summary": "auto"}, ()),
         (Reasoning(mode="off"), ("none", "high"), {"effort": "none"}, ()),
@@ -284,11 +325,19 @@ def test_format_verbosity_and_cache_key_are_written() -> None:
     schema = OutputFormat("json_schema", "n", b'{"a":1}', strict=True, description="d")
     body = upstream_body(ask(format=schema, verbosity="low", cache_key="k"))
     assert body["text"] == {
-        "format": {"type": "json_schema", "name": "n", "schema": {"a": 1}, "strict": True, "description": "d"},
+        "format": {
+            "type": "json_schema",
+            "name": "n",
+            "schema": {"a": 1},
+            "strict": True,
+            "description": "d",
+        },
         "verbosity": "low",
     }
     assert body["prompt_cache_key"] == "k"
-    assert upstream_body(ask(format=OutputFormat("json_object")))["text"] == {"format": {"type": "json_object"}}
+    assert upstream_body(ask(format=OutputFormat("json_object")))["text"] == {
+        "format": {"type": "json_object"}
+    }
 
 
 def test_extras_are_passed_or_listed() -> None:
@@ -315,12 +364,18 @@ def test_extras_are_passed_or_listed() -> None:
         (ask(Message("user", (Image(url="https://i"),))), {"vision": False}, "messages[0].content"),
         (ask(Message("user", (Native("messages", "container_upload", b"{}"),))), {}, "messages[0].content"),
         (ask(Message("assistant", (Native("messages", "odd", b"{}"),)), HI), {}, "messages[0].content"),
-        (ask(Message("assistant", (Compaction(Opaque("responses", "z", "", "other")),)), HI), {}, "messages[0].content"),
+        (
+            ask(Message("assistant", (Compaction(Opaque("responses", "z", "", "other")),)), HI),
+            {},
+            "messages[0].content",
+        ),
         (ask(Message("user", (ToolUse("a", "f", "{}"),))), {}, "messages[0].content"),
         (ask(tools=(HostedTool("messages", "code_execution", b"{}"),)), {}, "tools"),
     ],
 )
-def test_what_would_mean_something_else_is_refused(request_: Request, facts: dict[str, Any], param: str) -> None:
+def test_what_would_mean_something_else_is_refused(
+    request_: Request, facts: dict[str, Any], param: str
+) -> None:
     """AC-45."""
     with pytest.raises(UnsupportedFeatureError) as caught:
         RESPONSES.encode_request(request_, target(**facts))

@@ -120,7 +120,9 @@ def test_interleaved_calls_come_one_after_another() -> None:
 
 
 def test_a_delta_before_its_item_is_kept() -> None:
-    stream = sse(created(), said("output_text.delta", 0, delta="early"), done(0, **message("early bird")), completed())
+    stream = sse(
+        created(), said("output_text.delta", 0, delta="early"), done(0, **message("early bird")), completed()
+    )
     assert decode_reply(stream).content == (Text("early bird"),)
 
 
@@ -128,11 +130,23 @@ def test_reasoning_keeps_the_first_id_with_the_last_ciphertext() -> None:
     stream = sse(
         created(),
         added(0, id="rs_first", type="reasoning", summary=[], encrypted_content="early"),
-        said("reasoning_summary_part.added", 0, "rs_2", summary_index=0, part={"type": "summary_text", "text": ""}),
+        said(
+            "reasoning_summary_part.added",
+            0,
+            "rs_2",
+            summary_index=0,
+            part={"type": "summary_text", "text": ""},
+        ),
         said("reasoning_summary_text.delta", 0, "rs_3", summary_index=0, delta="One"),
         said("reasoning_summary_text.done", 0, "rs_4", summary_index=0, text="One."),
         said("reasoning_summary_text.delta", 0, "rs_5", summary_index=1, delta="Two"),
-        done(0, id="rs_6", type="reasoning", summary=[{"text": "One."}, {"text": "Two"}], encrypted_content="final"),
+        done(
+            0,
+            id="rs_6",
+            type="reasoning",
+            summary=[{"text": "One."}, {"text": "Two"}],
+            encrypted_content="final",
+        ),
         completed(),
     )
     opaque = Opaque("responses", "final", "rs_first", "me")
@@ -172,7 +186,13 @@ def test_a_refusal_is_told_as_one() -> None:
 
 
 def test_citations_are_told_once() -> None:
-    note = {"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 4}
+    note = {
+        "type": "url_citation",
+        "url": "https://a.example",
+        "title": "A",
+        "start_index": 0,
+        "end_index": 4,
+    }
     other = {"type": "file_citation", "file_id": "file_1", "filename": "f", "index": 1}
     part = {"type": "output_text", "text": "text", "annotations": [note, other]}
     stream = sse(
@@ -208,7 +228,13 @@ def test_a_hosted_search_is_a_call_with_its_sources() -> None:
 
 
 def test_custom_calls_compactions_and_unknown_items_are_kept() -> None:
-    custom = {"id": "ctc_1", "type": "custom_tool_call", "call_id": "c", "name": "patch", "input": "*** Begin"}
+    custom = {
+        "id": "ctc_1",
+        "type": "custom_tool_call",
+        "call_id": "c",
+        "name": "patch",
+        "input": "*** Begin",
+    }
     stream = sse(
         created(),
         added(0, **{**custom, "input": ""}),
@@ -221,7 +247,9 @@ def test_custom_calls_compactions_and_unknown_items_are_kept() -> None:
     assert decode_reply(stream).content == (
         ToolUse("c", "patch", "*** Begin", custom=True),
         Compaction(Opaque("responses", "zip", "cmp_1")),
-        Native("responses", "tool_search_call", b'{"id": "ts_1", "type": "tool_search_call", "arguments": {}}'),
+        Native(
+            "responses", "tool_search_call", b'{"id": "ts_1", "type": "tool_search_call", "arguments": {}}'
+        ),
     )
 
 
@@ -273,7 +301,10 @@ def test_a_call_that_never_gets_a_name_is_an_error() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        {"type": "response.failed", "response": response("failed", error={"code": "rate_limit_exceeded", "message": "slow"})},
+        {
+            "type": "response.failed",
+            "response": response("failed", error={"code": "rate_limit_exceeded", "message": "slow"}),
+        },
         {"type": "error", "code": "rate_limit_exceeded", "message": "slow", "param": None},
         {"type": "error", "error": {"code": "user_global_rate_limited:pro", "message": "slow"}},
     ],
@@ -281,7 +312,9 @@ def test_a_call_that_never_gets_a_name_is_an_error() -> None:
 def test_upstreams_own_error_keeps_its_kind_and_what_came_before(event: dict[str, object]) -> None:
     """AC-08."""
     decoder = RESPONSES.decoder()
-    stream = sse(created(), added(0, id="m", type="message"), said("output_text.delta", 0, delta="so far"), event)
+    stream = sse(
+        created(), added(0, id="m", type="message"), said("output_text.delta", 0, delta="so far"), event
+    )
     assert decoder.feed(stream)[-1] == BlockDelta(0, "so far")
     with pytest.raises(GatewayError) as caught:
         decoder.close()
@@ -321,7 +354,10 @@ def test_a_known_event_of_the_wrong_shape_is_a_protocol_error() -> None:
 def test_deep_nesting_is_a_protocol_error() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     with pytest.raises(UpstreamProtocolError):
-        decode(b'data: {"type":"response.output_item.done","output_index":0,"item":{"type":"x","a":%b}}\n\n' % deep)
+        decode(
+            b'data: {"type":"response.output_item.done","output_index":0,"item":{"type":"x","a":%b}}\n\n'
+            % deep
+        )
 
 
 def test_copilots_price_is_read() -> None:
@@ -331,7 +367,12 @@ def test_copilots_price_is_read() -> None:
 
 def test_missing_and_null_usage_is_nothing() -> None:
     """AC-13."""
-    bare = {"input_tokens": 5, "output_tokens": 1, "input_tokens_details": None, "output_tokens_details": None}
+    bare = {
+        "input_tokens": 5,
+        "output_tokens": 1,
+        "input_tokens_details": None,
+        "output_tokens_details": None,
+    }
     assert decode_reply(sse(created(), completed(message("x"), usage=None))).usage == Usage()
     assert decode_reply(sse(created(), completed(message("x"), usage=bare))).usage == Usage(5, 1)
 
@@ -353,7 +394,9 @@ def test_what_is_not_a_response_is_a_protocol_error(reply: bytes) -> None:
 def test_a_failed_reply_is_its_error() -> None:
     import json
 
-    body = json.dumps(response("failed", error={"code": "context_length_exceeded", "message": "long"})).encode()
+    body = json.dumps(
+        response("failed", error={"code": "context_length_exceeded", "message": "long"})
+    ).encode()
     with pytest.raises(GatewayError) as caught:
         RESPONSES.decode_response(body)
     assert caught.value.kind == "context_overflow"

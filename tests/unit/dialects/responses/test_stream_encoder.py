@@ -48,7 +48,12 @@ def test_every_block_is_a_legal_item() -> None:
     search = ServerToolUse("s", "web_search", '{"query":"cats"}')
     stream = encode_stream(
         answer(
-            [BlockStart(0, Thinking("")), BlockDelta(0, "hm"), BlockOpaque(0, Opaque("messages", "sig")), BlockStop(0)],
+            [
+                BlockStart(0, Thinking("")),
+                BlockDelta(0, "hm"),
+                BlockOpaque(0, Opaque("messages", "sig")),
+                BlockStop(0),
+            ],
             block(1, search),
             block(2, ServerToolResult("s", "web_search", (source,))),
             [BlockStart(3, Text("")), BlockDelta(3, "One"), BlockCitation(3, source), BlockStop(3)],
@@ -64,7 +69,11 @@ def test_every_block_is_a_legal_item() -> None:
         "reasoning", "web_search_call", "message", "message", "function_call", "function_call", "custom_tool_call",
     ]  # fmt: skip
     assert (folded.text, folded.reasoning, folded.status) == ("OneTwo Thr\u2028ee", "hm", "completed")
-    assert [call.get("arguments", call.get("input")) for call in folded.calls] == ['{"a":1}', "{}", "*** Begin"]
+    assert [call.get("arguments", call.get("input")) for call in folded.calls] == [
+        '{"a":1}',
+        "{}",
+        "*** Begin",
+    ]
     assert folded.response["output"][1]["action"]["sources"] == [
         {"type": "url", "url": "https://a.example", "title": "A"}
     ]
@@ -85,7 +94,13 @@ def test_neighbouring_texts_are_parts_of_one_message() -> None:
 
 def test_the_response_repeats_its_request() -> None:
     """AC-27."""
-    tool = {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
+    tool = {
+        "type": "function",
+        "name": "f",
+        "description": "d",
+        "parameters": {"type": "object"},
+        "strict": True,
+    }
     asked = request(
         instructions="be brief", tools=[tool], tool_choice="required", parallel_tool_calls=False, temperature=0.5,
         max_output_tokens=99, reasoning={"effort": "low"}, text={"verbosity": "low"}, metadata={"k": "v"},
@@ -131,11 +146,18 @@ def test_namespaces_and_long_names_are_restored() -> None:
     long = "x" * 80
     asked = request(
         tools=[
-            {"type": "namespace", "name": "files", "description": "", "tools": [{"type": "function", "name": "read"}]},
+            {
+                "type": "namespace",
+                "name": "files",
+                "description": "",
+                "tools": [{"type": "function", "name": "read"}],
+            },
             {"type": "function", "name": long},
         ]
     )
-    events = answer(block(0, ToolUse("a", "files__read", "{}")), block(1, ToolUse("b", short_name(long), "{}")))
+    events = answer(
+        block(0, ToolUse("a", "files__read", "{}")), block(1, ToolUse("b", short_name(long), "{}"))
+    )
     calls = check_responses_stream(encode_stream(events, echo(asked))).calls
     assert [(call["name"], call.get("namespace")) for call in calls] == [("read", "files"), (long, None)]
 
