@@ -72,7 +72,8 @@ def refuse_thread(thread: Raw | UnsetType) -> None:
         return
     error = InvalidRequestError("thread: message threads are not supported", param="$.thread")
     unsupported: list[str] = []
-    error.details = {"error_code": "thread_unsupported_request", "unsupported": unsupported}
+    details: dict[str, object] = {"error_code": "thread_unsupported_request", "unsupported": unsupported}
+    error.details = details
     raise error
 
 

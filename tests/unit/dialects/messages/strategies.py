@@ -26,7 +26,9 @@ from core.canonical import (
 from core.dialect import Echo
 from core.model import Model
 
-words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(lambda text: text.strip() == text)
+words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(
+    lambda text: text.strip() == text
+)
 names = st.text("abcdefgXYZ_-019", min_size=1, max_size=20)
 call_ids = st.one_of(names, st.text(st.characters(codec="utf-8"), max_size=12))
 arguments = st.dictionaries(words, st.one_of(words, st.integers(-9, 9)), max_size=3).map(json.dumps)
@@ -35,7 +37,7 @@ marks = st.one_of(st.none(), st.sampled_from([CacheBreakpoint(), CacheBreakpoint
 
 texts = st.builds(Text, words)
 thinking = st.one_of(
-    st.builds(Thinking, words, opaques), st.builds(Thinking, st.just(""), opaques, redacted=st.just(True))
+    st.builds(Thinking, words, opaques), st.builds(Thinking, st.just(""), opaques, redacted=st.just(value=True))
 )
 images = st.builds(Image, media_type=st.just("image/png"), base64=st.just("iVBORw0KGgo="))
 pdfs = st.builds(
@@ -92,20 +94,32 @@ def requests(draw: st.DrawFn) -> Request:
         max_output=draw(st.integers(2000, 9000)),
         temperature=draw(st.sampled_from([None, 1.0] if thinks else [None, 0.0, 0.5])),
         stop=tuple(draw(st.lists(words, max_size=2))),
-        reasoning=draw(st.sampled_from([Reasoning("adaptive", None, "low", "auto"), Reasoning("adaptive", None, None, "auto")] if thinks else [None, Reasoning("off")])),
+        reasoning=draw(
+            st.sampled_from(
+                [Reasoning("adaptive", None, "low", "auto"), Reasoning("adaptive", None, None, "auto")]
+                if thinks
+                else [None, Reasoning("off")]
+            )
+        ),
         format=draw(st.sampled_from([None, OutputFormat("json_schema", schema=b'{"type":"object"}')])),
         user=draw(st.one_of(st.none(), words)),
     )
 
 
 MODEL = Model(
-    id="m", max_output=64_000, adaptive_thinking=True, thinking_budget=(1024, 32_000), efforts=("low", "medium", "high")
+    id="m",
+    max_output=64_000,
+    adaptive_thinking=True,
+    thinking_budget=(1024, 32_000),
+    efforts=("low", "medium", "high"),
 )
 
 
 def echo(**members: object) -> Echo:
     """What the tests' replies repeat."""
-    return Echo(**{"id": "1", "model": "asked", "created": 0, "new_id": lambda prefix: prefix + "new", **members})  # type: ignore[arg-type]
+    return Echo(
+        **{"id": "1", "model": "asked", "created": 0, "new_id": lambda prefix: prefix + "new", **members}
+    )  # type: ignore[arg-type]
 
 
 def pieces(wire: bytes, size: int | None) -> list[bytes]:

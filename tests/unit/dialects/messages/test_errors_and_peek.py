@@ -46,7 +46,13 @@ def test_an_overlong_prompt_is_said_in_the_words_that_clients_parse() -> None:
     error = GatewayError("too many", kind="context_overflow", tokens=210_194, limit=200_000)
     assert envelope(error) == (
         400,
-        {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 210194 tokens > 200000 maximum"}},
+        {
+            "type": "error",
+            "error": {
+                "type": "invalid_request_error",
+                "message": "prompt is too long: 210194 tokens > 200000 maximum",
+            },
+        },
     )
     assert envelope(GatewayError("x", kind="context_overflow"))[1]["error"]["message"] == "prompt is too long"
 
@@ -59,7 +65,10 @@ def test_path_and_request_id_are_shown() -> None:
 
 
 RESULT = {"type": "tool_result", "tool_use_id": "t", "content": "r"}
-REMINDER = {"type": "text", "text": "<system-reminder>\nx\n</system-reminder>\n<system-reminder>y</system-reminder>"}
+REMINDER = {
+    "type": "text",
+    "text": "<system-reminder>\nx\n</system-reminder>\n<system-reminder>y</system-reminder>",
+}
 HUMAN = {"type": "text", "text": "and then?"}
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}
 ASSISTANT = {"role": "assistant", "content": "a"}
@@ -93,7 +102,14 @@ def test_model_stream_and_sealed_values_are_seen() -> None:
 
 @pytest.mark.parametrize(
     ("body", "param"),
-    [(b"{}", "$"), (b'{"model":""}', "$.model"), (b'{"model":1}', "$.model"), (b'{"model":"m","messages":[1]}', "$.messages[0]"), (b'{"model":"m","messages":{}}', "$.messages"), (b"nope", "$")],
+    [
+        (b"{}", "$"),
+        (b'{"model":""}', "$.model"),
+        (b'{"model":1}', "$.model"),
+        (b'{"model":"m","messages":[1]}', "$.messages[0]"),
+        (b'{"model":"m","messages":{}}', "$.messages"),
+        (b"nope", "$"),
+    ],
 )
 def test_what_cannot_be_routed_is_a_400(body: bytes, param: str) -> None:
     """AC-51."""

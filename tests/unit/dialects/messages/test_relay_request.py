@@ -16,7 +16,14 @@ SONNET = Model(
     id="claude-sonnet-4.6", max_output=64_000, max_non_streaming_output=16_000, adaptive_thinking=True,
     thinking_budget=(1024, 32_000), efforts=("low", "medium", "high", "max"),
 )  # fmt: skip
-OPUS = Model(id="claude-opus-4.8", max_output=64_000, adaptive_thinking=True, efforts=("low", "high"), prefill=False, mid_system=True)
+OPUS = Model(
+    id="claude-opus-4.8",
+    max_output=64_000,
+    adaptive_thinking=True,
+    efforts=("low", "high"),
+    prefill=False,
+    mid_system=True,
+)
 HAIKU = Model(id="claude-haiku-4.5", max_output=16_000, thinking_budget=(1024, 16_000))
 MARK = {"type": "ephemeral"}
 USER = {"role": "user", "content": "hi"}
@@ -42,8 +49,16 @@ def result(call_id: str, content: Any = "r", **members: Any) -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": call_id, "content": content, **members}
 
 
-def relay(*messages: dict[str, Any], model: Model = SONNET, betas: tuple[str, ...] = (), **members: Any) -> tuple[dict[str, Any], Encoded]:
-    body = {"model": "asked", "max_tokens": 9000, "messages": list(messages) or [USER], "stream": True, **members}
+def relay(
+    *messages: dict[str, Any], model: Model = SONNET, betas: tuple[str, ...] = (), **members: Any
+) -> tuple[dict[str, Any], Encoded]:
+    body = {
+        "model": "asked",
+        "max_tokens": 9000,
+        "messages": list(messages) or [USER],
+        "stream": True,
+        **members,
+    }
     encoded = MESSAGES.relay_request(json.dumps(body).encode(), Target(model, "acc"), betas)
     return json.loads(encoded.body), encoded
 
@@ -73,7 +88,12 @@ def test_a_model_member_inside_a_tool_input_is_not_touched() -> None:
 
 def test_the_volatile_billing_line_is_removed() -> None:
     """AC-39."""
-    wire, encoded = relay(system=[text("x-anthropic-billing-header: cc_version=2.1; cch=1"), text("Be brief.", cache_control=MARK)])
+    wire, encoded = relay(
+        system=[
+            text("x-anthropic-billing-header: cc_version=2.1; cch=1"),
+            text("Be brief.", cache_control=MARK),
+        ]
+    )
     assert wire["system"] == [text("Be brief.", cache_control=MARK)]
     assert encoded.repairs == ("billing_line",)
 
@@ -105,9 +125,17 @@ def test_a_mark_on_thinking_is_removed_and_its_text_stays_byte_exact() -> None:
 def test_more_than_four_marks_are_reduced_to_the_most_valuable() -> None:
     """AC-62."""
     marked = [text(str(at), cache_control=MARK) for at in range(5)]
-    wire, encoded = relay(user(*marked), system=[text("a", cache_control=MARK), text("b", cache_control=MARK)])
+    wire, encoded = relay(
+        user(*marked), system=[text("a", cache_control=MARK), text("b", cache_control=MARK)]
+    )
     assert [("cache_control" in block) for block in wire["system"]] == [False, True]
-    assert [("cache_control" in block) for block in wire["messages"][0]["content"]] == [False, False, True, True, True]
+    assert [("cache_control" in block) for block in wire["messages"][0]["content"]] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
     assert encoded.repairs == ("cache_breakpoints",)
 
 
@@ -120,14 +148,20 @@ def test_automatic_caching_becomes_a_mark_at_the_end() -> None:
 
 def test_unknown_members_are_dropped_and_named() -> None:
     """AC-58."""
-    wire, encoded = relay(inference_geo="eu", fallbacks=[], service_tier="standard_only", speed="fast", temperature=None)
+    wire, encoded = relay(
+        inference_geo="eu", fallbacks=[], service_tier="standard_only", speed="fast", temperature=None
+    )
     assert wire.keys() == {"model", "max_tokens", "messages", "stream"}
     assert encoded.losses == ("inference_geo", "fallbacks", "speed", "service_tier")
 
 
 def test_only_known_betas_are_sent() -> None:
     """AC-58."""
-    asked = ("claude-code-20250219, interleaved-thinking-2025-05-14", "context-1m-2025-08-07", "computer-use-2025-11-24")
+    asked = (
+        "claude-code-20250219, interleaved-thinking-2025-05-14",
+        "context-1m-2025-08-07",
+        "computer-use-2025-11-24",
+    )
     _, encoded = relay(betas=asked)
     assert encoded.betas == ("interleaved-thinking-2025-05-14", "computer-use-2025-11-24")
     assert encoded.repairs == ("betas",)
@@ -150,21 +184,36 @@ def test_empty_texts_are_dropped_with_their_turn() -> None:
 
 def test_schema_dialect_and_empty_schema_are_repaired() -> None:
     """AC-42."""
-    tools = [{"name": "a", "input_schema": {"$schema": "http://x", "type": "object"}}, {"name": "b", "input_schema": {}}]
+    tools = [
+        {"name": "a", "input_schema": {"$schema": "http://x", "type": "object"}},
+        {"name": "b", "input_schema": {}},
+    ]
     wire, encoded = relay(tools=tools)
-    assert [tool["input_schema"] for tool in wire["tools"]] == [{"type": "object"}, {"type": "object", "properties": {}}]
+    assert [tool["input_schema"] for tool in wire["tools"]] == [
+        {"type": "object"},
+        {"type": "object", "properties": {}},
+    ]
     assert encoded.repairs == ("input_schema",)
 
 
 def test_text_documents_become_titled_text_and_pdfs_stay() -> None:
     """AC-36, AC-35."""
-    pdf = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}
-    plain = {"type": "document", "title": "T", "source": {"type": "text", "media_type": "text/plain", "data": "body"}}
+    pdf = {
+        "type": "document",
+        "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="},
+    }
+    plain = {
+        "type": "document",
+        "title": "T",
+        "source": {"type": "text", "media_type": "text/plain", "data": "body"},
+    }
     assert sent(user(pdf, plain)) == [user(pdf, text("[Document: T]\nbody"))]
 
 
 @pytest.mark.parametrize("kind", ["image", "document"])
-@pytest.mark.parametrize("source", [{"type": "url", "url": "https://a.b/c"}, {"type": "file", "file_id": "f"}])
+@pytest.mark.parametrize(
+    "source", [{"type": "url", "url": "https://a.b/c"}, {"type": "file", "file_id": "f"}]
+)
 def test_media_by_reference_is_refused_with_its_path(kind: str, source: dict[str, str]) -> None:
     """AC-34."""
     with pytest.raises(UnsupportedFeatureError) as caught:
@@ -174,11 +223,21 @@ def test_media_by_reference_is_refused_with_its_path(kind: str, source: dict[str
 
 def test_found_tools_are_sent_in_full() -> None:
     reference = {"type": "tool_reference", "tool_name": "Web"}
-    tools = [{"name": "Web", "input_schema": {"type": "object"}, "defer_loading": True, "eager_input_streaming": True}]
+    tools = [
+        {
+            "name": "Web",
+            "input_schema": {"type": "object"},
+            "defer_loading": True,
+            "eager_input_streaming": True,
+        }
+    ]
     wire, encoded = relay(USER, assistant(call("t")), user(result("t", [reference])), tools=tools)
     assert wire["messages"][2] == user(result("t", [text("The tool Web is now available.")]))
     assert wire["tools"] == [{"name": "Web", "input_schema": {"type": "object"}}]
-    assert (encoded.repairs, encoded.losses) == (("defer_loading", "tool_reference"), ("eager_input_streaming",))
+    assert (encoded.repairs, encoded.losses) == (
+        ("defer_loading", "tool_reference"),
+        ("eager_input_streaming",),
+    )
 
 
 def test_deferred_tools_stay_deferred_beside_a_hosted_search() -> None:
@@ -201,7 +260,9 @@ def test_deferred_tools_stay_deferred_beside_a_hosted_search() -> None:
         ({"type": "disabled"}, OPUS, {"type": "disabled"}),
     ],
 )  # fmt: skip
-def test_thinking_is_said_as_the_model_wants_it(thinking: dict[str, Any], model: Model, expected: dict[str, Any]) -> None:
+def test_thinking_is_said_as_the_model_wants_it(
+    thinking: dict[str, Any], model: Model, expected: dict[str, Any]
+) -> None:
     """AC-57."""
     assert relay(model=model, thinking=thinking)[0]["thinking"] == expected
 
@@ -245,11 +306,21 @@ def test_the_formats_old_place_is_moved() -> None:
     ("asked", "kept", "lost"),
     [
         ({"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5}, ("top_p",)),
-        ({"temperature": 1, "thinking": {"type": "adaptive"}}, {"temperature": 1, "thinking": {"type": "adaptive"}}, ()),
-        ({"temperature": 0.2, "top_k": 4, "thinking": {"type": "adaptive"}}, {"thinking": {"type": "adaptive"}}, ("temperature", "top_k")),
+        (
+            {"temperature": 1, "thinking": {"type": "adaptive"}},
+            {"temperature": 1, "thinking": {"type": "adaptive"}},
+            (),
+        ),
+        (
+            {"temperature": 0.2, "top_k": 4, "thinking": {"type": "adaptive"}},
+            {"thinking": {"type": "adaptive"}},
+            ("temperature", "top_k"),
+        ),
     ],
 )
-def test_sampling_that_is_refused_is_dropped(asked: dict[str, Any], kept: dict[str, Any], lost: tuple[str, ...]) -> None:
+def test_sampling_that_is_refused_is_dropped(
+    asked: dict[str, Any], kept: dict[str, Any], lost: tuple[str, ...]
+) -> None:
     wire, encoded = relay(**asked)
     assert {name: wire[name] for name in wire.keys() - {"model", "messages", "max_tokens", "stream"}} == kept
     assert encoded.losses == lost
@@ -266,7 +337,9 @@ def test_system_turns_stay_where_they_are_accepted() -> None:
     """AC-38."""
     system = {"role": "system", "content": [text("rule", cache_control=MARK)]}
     assert relay(USER, system, model=OPUS)[1].repairs == ()
-    assert sent(user(text("hi")), system) == [user(text("hi"), text("<system>\nrule\n</system>", cache_control=MARK))]
+    assert sent(user(text("hi")), system) == [
+        user(text("hi"), text("<system>\nrule\n</system>", cache_control=MARK))
+    ]
 
 
 def test_leading_system_turns_join_the_system_prompt() -> None:
@@ -330,7 +403,9 @@ def test_foreign_thinking_is_dropped_and_ours_opened() -> None:
         USER,
     )  # fmt: skip
     assert [turn["role"] for turn in wire["messages"]] == ["user", "assistant", "user"]
-    assert wire["messages"][1] == assistant({"type": "thinking", "thinking": "t", "signature": "sig"}, text("a"))
+    assert wire["messages"][1] == assistant(
+        {"type": "thinking", "thinking": "t", "signature": "sig"}, text("a")
+    )
     assert encoded.losses == ("thinking",)
     assert b"cg1." not in encoded.body
 
@@ -338,13 +413,32 @@ def test_foreign_thinking_is_dropped_and_ours_opened() -> None:
 def test_a_search_that_we_made_is_told_as_text() -> None:
     """AC-44."""
     use = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}}
-    found = {"type": "web_search_tool_result", "tool_use_id": "s", "content": [{"type": "web_search_result", "url": "u", "title": "t", "encrypted_content": ""}]}
-    cited = text("so", citations=[{"type": "web_search_result_location", "url": "u", "title": "t", "encrypted_index": "", "cited_text": ""}])
+    found = {
+        "type": "web_search_tool_result",
+        "tool_use_id": "s",
+        "content": [{"type": "web_search_result", "url": "u", "title": "t", "encrypted_content": ""}],
+    }
+    cited = text(
+        "so",
+        citations=[
+            {
+                "type": "web_search_result_location",
+                "url": "u",
+                "title": "t",
+                "encrypted_index": "",
+                "cited_text": "",
+            }
+        ],
+    )
     turns = sent(USER, assistant(use, found, cited), USER)
-    assert turns[1] == assistant(text('[web_search: {"query": "q"}]'), text("[Web search results]\n- t: u"), text("so"))
+    assert turns[1] == assistant(
+        text('[web_search: {"query": "q"}]'), text("[Web search results]\n- t: u"), text("so")
+    )
 
 
-@pytest.mark.parametrize("tool", ["web_search_20250305", "web_fetch_20250910", "code_execution_20260120", "mcp_toolset"])
+@pytest.mark.parametrize(
+    "tool", ["web_search_20250305", "web_fetch_20250910", "code_execution_20260120", "mcp_toolset"]
+)
 def test_tools_that_copilot_does_not_run_are_refused_by_path(tool: str) -> None:
     """AC-37."""
     with pytest.raises(UnsupportedFeatureError) as caught:

@@ -145,14 +145,19 @@ def test_a_complete_reply_changes_only_its_model() -> None:
 
 
 def test_a_complete_reply_with_gaps_is_filled_in() -> None:
-    body = json.dumps({"type": "message", "content": [], "stop_reason": "end_turn", "stop_sequence": None}).encode()
+    body = json.dumps(
+        {"type": "message", "content": [], "stop_reason": "end_turn", "stop_sequence": None}
+    ).encode()
     assert json.loads(MESSAGES.relay_response(body, echo())) == {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "asked", "content": [], "stop_reason": "end_turn", "stop_sequence": None,
         "usage": {"input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0},
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"<html>", b'{"content":[]}', b'{"type":"error","error":{"type":"api_error"}}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b"<html>", b'{"content":[]}', b'{"type":"error","error":{"type":"api_error"}}'],
+)
 def test_what_is_no_reply_is_an_upstream_error(body: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
         MESSAGES.relay_response(body, echo())

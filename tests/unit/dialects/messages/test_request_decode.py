@@ -107,10 +107,22 @@ def test_each_block_has_its_meaning(wire: dict[str, Any], expected: Block) -> No
 
 
 def test_hosted_results_keep_their_sources_and_bytes() -> None:
-    found = block(type="web_search_tool_result", tool_use_id="s", content=[{"type": "web_search_result", "url": "u", "title": "t"}])
+    found = block(
+        type="web_search_tool_result",
+        tool_use_id="s",
+        content=[{"type": "web_search_result", "url": "u", "title": "t"}],
+    )
     assert isinstance(found, ServerToolResult)
-    assert (found.name, found.sources, found.native is not None) == ("web_search", (Citation("u", "t"),), True)
-    failed = block(type="web_search_tool_result", tool_use_id="s", content={"type": "web_search_tool_result_error", "error_code": "max"})
+    assert (found.name, found.sources, found.native is not None) == (
+        "web_search",
+        (Citation("u", "t"),),
+        True,
+    )
+    failed = block(
+        type="web_search_tool_result",
+        tool_use_id="s",
+        content={"type": "web_search_tool_result_error", "error_code": "max"},
+    )
     assert isinstance(failed, ServerToolResult)
     assert (failed.sources, failed.error_code) == ((), "max")
 
@@ -128,7 +140,12 @@ def test_tools_that_only_claude_knows_get_real_schemas() -> None:
 
 def test_hosted_tools_are_kept_by_kind() -> None:
     """AC-37."""
-    search, other = decode(tools=[{"type": "web_search_20250305", "name": "web_search"}, {"type": "code_execution_20260120", "name": "c"}]).tools
+    search, other = decode(
+        tools=[
+            {"type": "web_search_20250305", "name": "web_search"},
+            {"type": "code_execution_20260120", "name": "c"},
+        ]
+    ).tools
     assert isinstance(search, HostedTool)
     assert isinstance(other, HostedTool)
     assert (search.kind, other.kind) == ("web_search", "")
@@ -143,7 +160,9 @@ def test_hosted_tools_are_kept_by_kind() -> None:
         ({"type": "none"}, ToolChoice("none"), None),
     ],
 )
-def test_tool_choice_and_the_parallel_flag(wire: dict[str, Any], choice: ToolChoice, parallel: bool | None) -> None:
+def test_tool_choice_and_the_parallel_flag(
+    wire: dict[str, Any], choice: ToolChoice, *, parallel: bool | None
+) -> None:
     """AC-40."""
     request = decode(tool_choice=wire)
     assert (request.tool_choice, request.parallel_tools) == (choice, parallel)
@@ -208,7 +227,15 @@ def test_bad_input_is_a_400_with_its_path(body: dict[str, Any], param: str) -> N
     assert caught.value.param == param
 
 
-@pytest.mark.parametrize("body", [b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}', b'{"model":"m","temperature":NaN}', b"\xff", b'{"model":"m","max_tokens":99999999999999999999999,"messages":[]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}',
+        b'{"model":"m","temperature":NaN}',
+        b"\xff",
+        b'{"model":"m","max_tokens":99999999999999999999999,"messages":[]}',
+    ],
+)
 def test_odd_json_is_a_400(body: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
         MESSAGES.decode_request(body)

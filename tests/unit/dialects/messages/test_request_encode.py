@@ -34,7 +34,13 @@ from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.model import Model
 from core.names import short_name
 
-MODEL = Model(id="c", max_output=32_000, adaptive_thinking=True, thinking_budget=(1024, 16_000), efforts=("low", "medium", "high"))
+MODEL = Model(
+    id="c",
+    max_output=32_000,
+    adaptive_thinking=True,
+    thinking_budget=(1024, 16_000),
+    efforts=("low", "medium", "high"),
+)
 BUDGET = Model(id="h", max_output=16_000, thinking_budget=(1024, 16_000))
 USER = Message("user", (Text("hi"),))
 MARK = {"type": "ephemeral"}
@@ -75,7 +81,9 @@ def test_a_plain_request_gets_what_messages_needs() -> None:
 
 def test_a_clients_own_marks_are_kept_and_reduced_to_four() -> None:
     """AC-62, AC-39."""
-    wire, encoded = encode(Message("user", tuple(Text(str(at), cache=CacheBreakpoint("1h")) for at in range(6))))
+    wire, encoded = encode(
+        Message("user", tuple(Text(str(at), cache=CacheBreakpoint("1h")) for at in range(6)))
+    )
     marks = [block.get("cache_control") for block in wire["messages"][0]["content"]]
     assert marks == [None, None, *[{"type": "ephemeral", "ttl": "1h"}] * 4]
     assert encoded.repairs == ("cache_breakpoints",)
@@ -104,7 +112,12 @@ def test_results_follow_their_calls_and_orphans_are_repaired() -> None:
         "user",
         [
             {"type": "tool_result", "tool_use_id": found[1][1][0]["id"], "content": [said("r")]},
-            {"type": "tool_result", "tool_use_id": "b", "content": "No result: the call was interrupted.", "is_error": True},
+            {
+                "type": "tool_result",
+                "tool_use_id": "b",
+                "content": "No result: the call was interrupted.",
+                "is_error": True,
+            },
             said("t"),
             said("[Result of an earlier tool call]\nold"),
         ],
@@ -118,16 +131,25 @@ def test_neighbours_of_one_role_are_joined() -> None:
 
 
 def test_a_conversation_that_the_assistant_opens_gets_a_first_turn() -> None:
-    assert [role for role, _ in turns(Message("assistant", (Text("a"),)), USER)] == ["user", "assistant", "user"]
+    assert [role for role, _ in turns(Message("assistant", (Text("a"),)), USER)] == [
+        "user",
+        "assistant",
+        "user",
+    ]
 
 
 def test_thinking_goes_home_only() -> None:
     """AC-31, AC-33."""
     mine, foreign = Opaque("messages", "sig", scope="acc"), Opaque("messages", "sig", scope="other")
     wire, encoded = encode(
-        USER, Message("assistant", (Thinking("t", mine), Thinking("", foreign), Thinking("n"), Text("a"))), USER
+        USER,
+        Message("assistant", (Thinking("t", mine), Thinking("", foreign), Thinking("n"), Text("a"))),
+        USER,
     )
-    assert wire["messages"][1]["content"] == [{"type": "thinking", "thinking": "t", "signature": "sig"}, said("a")]
+    assert wire["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "t", "signature": "sig"},
+        said("a"),
+    ]
     assert encoded.losses == ("thinking",)
 
 
@@ -146,7 +168,11 @@ def test_thinking_goes_home_only() -> None:
     ],
 )  # fmt: skip
 def test_reasoning_is_said_as_the_model_wants_it(
-    model: Model, asked: Reasoning, thinking: dict[str, Any] | None, effort: str | None, losses: tuple[str, ...]
+    model: Model,
+    asked: Reasoning,
+    thinking: dict[str, Any] | None,
+    effort: str | None,
+    losses: tuple[str, ...],
 ) -> None:
     """AC-57, AC-40."""
     wire, encoded = encode(model=model, reasoning=asked)
@@ -161,19 +187,32 @@ def test_thinking_between_calls_has_its_beta() -> None:
 
 
 def test_a_forced_tool_and_thinking_exclude_each_other() -> None:
-    wire, encoded = encode(reasoning=Reasoning(effort="low"), tools=(Tool(name="x"),), tool_choice=ToolChoice("required"))
+    wire, encoded = encode(
+        reasoning=Reasoning(effort="low"), tools=(Tool(name="x"),), tool_choice=ToolChoice("required")
+    )
     assert "thinking" not in wire
     assert "reasoning" in encoded.losses
 
 
 def test_thinking_is_dropped_in_a_round_that_began_without_it() -> None:
-    rounds = (USER, Message("assistant", (ToolUse("a", "x", "{}"),)), Message("user", (ToolResult("a", (Text("r"),)),)))
+    rounds = (
+        USER,
+        Message("assistant", (ToolUse("a", "x", "{}"),)),
+        Message("user", (ToolResult("a", (Text("r"),)),)),
+    )
     assert "thinking" not in encode(*rounds, model=BUDGET, reasoning=Reasoning(effort="low"))[0]
     assert "thinking" in encode(*rounds, reasoning=Reasoning(effort="low"))[0]
 
 
 def test_sampling_is_fitted_and_knobs_are_losses() -> None:
-    wire, encoded = encode(temperature=1.7, top_p=0.5, seed=3, frequency_penalty=0.1, stop=("\n", "END"), extras={"logit_bias": b"{}"})
+    wire, encoded = encode(
+        temperature=1.7,
+        top_p=0.5,
+        seed=3,
+        frequency_penalty=0.1,
+        stop=("\n", "END"),
+        extras={"logit_bias": b"{}"},
+    )
     assert (wire["temperature"], wire["stop_sequences"], "top_p" in wire) == (1.0, ["END"], False)
     assert encoded.losses == ("frequency_penalty", "seed", "logit_bias", "temperature", "top_p", "stop")
     assert "temperature" not in encode(temperature=0.5, model=structs.replace(MODEL, sampling=False))[0]
@@ -204,14 +243,18 @@ def test_custom_tools_are_wrapped() -> None:
     )
     assert wire["messages"][1]["content"][0]["input"] == {"input": "*** Begin"}
     assert wire["tools"][0]["input_schema"]["required"] == ["input"]
-    assert wire["tools"][0]["description"] == "Patch.\n\nThe input must follow this lark grammar:\nstart: WORD"
+    assert (
+        wire["tools"][0]["description"] == "Patch.\n\nThe input must follow this lark grammar:\nstart: WORD"
+    )
     assert "custom_tools" in encoded.repairs
 
 
 def test_structured_output_has_its_place() -> None:
     """AC-43."""
     shape = OutputFormat("json_schema", "n", b'{"$schema":"u","type":"object"}')
-    assert encode(format=shape)[0]["output_config"] == {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    assert encode(format=shape)[0]["output_config"] == {
+        "format": {"type": "json_schema", "schema": {"type": "object"}}
+    }
     wire, encoded = encode(format=OutputFormat("json_object"))
     assert wire["system"][0]["text"] == "Answer with one JSON object and nothing else."
     assert encoded.losses == ("response_format",)
@@ -225,7 +268,11 @@ def test_documents_and_search_results_are_said_as_they_can_be() -> None:
     mixed = Document(content=(Text("x"), Image("image/png", "AA")), title="M")
     (_, blocks), *_ = turns(Message("user", (pdf, note, encoded_text, mixed)))
     assert blocks == [
-        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}, "title": "P"},
+        {
+            "type": "document",
+            "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="},
+            "title": "P",
+        },
         said("[Document: N]\nctx\nbody"),
         said("[Document]\nhi"),
         said("[Document: M]"),
@@ -236,7 +283,14 @@ def test_documents_and_search_results_are_said_as_they_can_be() -> None:
 
 def test_hosted_searches_in_the_history_are_text() -> None:
     """AC-44."""
-    found = turns(USER, Message("assistant", (ServerToolUse("s", "web_search", "{}"), ServerToolResult("s", "web_search"), Text("a"))), USER)
+    found = turns(
+        USER,
+        Message(
+            "assistant",
+            (ServerToolUse("s", "web_search", "{}"), ServerToolResult("s", "web_search"), Text("a")),
+        ),
+        USER,
+    )
     assert found[1][1] == [said("[web_search: {}]"), said("[Web search results]"), said("a")]
 
 

@@ -98,7 +98,13 @@ def test_a_stop_sequence_that_hit_is_kept() -> None:
 
 
 def test_arguments_that_came_with_the_start_are_kept() -> None:
-    wire = start() + block(0, type="tool_use", id="t", name="x", input={"a": 1}) + stop(0) + end("tool_use") + STOP
+    wire = (
+        start()
+        + block(0, type="tool_use", id="t", name="x", input={"a": 1})
+        + stop(0)
+        + end("tool_use")
+        + STOP
+    )
     assert fold(decode(wire)).content == (ToolUse("t", "x", '{"a": 1}'),)
 
 
@@ -117,7 +123,10 @@ def test_broken_arguments_are_an_error(arguments: str) -> None:
 
 def test_arguments_that_the_limit_cut_are_no_error() -> None:
     """AC-19."""
-    assert fold(decode(start() + call_block(0, "t", "x", '{"a') + end("max_tokens") + STOP)).stop_reason == "max_tokens"
+    assert (
+        fold(decode(start() + call_block(0, "t", "x", '{"a') + end("max_tokens") + STOP)).stop_reason
+        == "max_tokens"
+    )
 
 
 def test_hosted_search_and_citations_are_kept() -> None:
@@ -146,7 +155,9 @@ def test_hosted_search_and_citations_are_kept() -> None:
     assert found.sources == (Citation(url="https://a.b", title="A"),)
     assert isinstance(text, Text)
     assert [(cite.title, cite.cited_text) for cite in text.citations] == [("D", "c")]
-    assert native == Native("messages", "novelty", b'{"type": "novelty", "a": 1}') or isinstance(native, Native)
+    assert native == Native("messages", "novelty", b'{"type": "novelty", "a": 1}') or isinstance(
+        native, Native
+    )
 
 
 def test_gaps_in_the_indexes_are_closed() -> None:
@@ -189,7 +200,10 @@ def test_unknown_events_are_skipped() -> None:
         ({"type": "overloaded_error", "message": "Overloaded"}, "overloaded"),
         ({"type": "rate_limit_error", "message": "slow"}, "rate_limit"),
         ({"type": "api_error", "message": "x"}, "upstream"),
-        ({"type": "invalid_request_error", "message": "prompt is too long: 5 tokens > 4 maximum"}, "context_overflow"),
+        (
+            {"type": "invalid_request_error", "message": "prompt is too long: 5 tokens > 4 maximum"},
+            "context_overflow",
+        ),
         ("just text", "upstream"),
         (None, "upstream"),
     ],
