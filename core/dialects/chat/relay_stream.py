@@ -18,6 +18,9 @@ from core.errors import GatewayError, UpstreamProtocolError
 
 OBJECT: Final = "chat.completion.chunk"
 DONE: Final = b"[DONE]"
+# Copilot leaves `finish_reason` out where it is null; this is where it is put back without reading the chunk again.
+UNFINISHED: Final = b'"choices":[{"index":0,'
+FINISHED: Final = UNFINISHED + b'"finish_reason":null,'
 # Members of a delta that say nothing by being there.
 SILENT: Final = (*NOTHING, Raw(b'""'))
 
@@ -32,7 +35,7 @@ class _Choice(Struct):
     index: int | None = None
     delta: _Delta | None = None
     message: _Delta | None = None
-    finish_reason: str | None = None
+    finish_reason: str | UnsetType | None = UNSET
 
 
 class _Chunk(Struct):
@@ -199,9 +202,10 @@ class ChatStreamRelay:
             if not self._frame.id:
                 self._frame.open(chunk)
             only = choices[0]
-            delta = only.delta
-            plain = len(choices) == 1 and only.index == 0 and delta is not None and only.finish_reason is None
-            if plain and delta is not None and self._spoke and self._held is None and _is_words(delta):
+            if only.finish_reason is UNSET and UNFINISHED in data:
+                data = data.replace(UNFINISHED, FINISHED, 1)
+                only.finish_reason = None
+            if self._spoke and self._held is None and len(choices) == 1 and _is_words(only):
                 out.append(PREFIX + self._frame.fit(data, chunk) + END)
             else:
                 self._choices(data, chunk, choices, out)
@@ -230,7 +234,8 @@ class ChatStreamRelay:
             reason = choice.finish_reason or ""
             if reason in FAILED:
                 raise UpstreamProtocolError("upstream gave up in the middle of its answer", code=reason)
-            fine = len(choices) == 1 and choice.index == 0 and choice.delta is not None and pieces is None
+            whole = choice.delta is not None and choice.finish_reason is not UNSET
+            fine = len(choices) == 1 and choice.index == 0 and whole and pieces is None
             if fine and self._held is None and self._spoke is (delta.role is None):
                 ready, silent = self._frame.fit(data, chunk), False
             else:
@@ -322,6 +327,9 @@ class ChatStreamRelay:
         return self._frame.rebuild({"choices": Raw(encode([choice]))})
 
 
-def _is_words(delta: _Delta) -> bool:
-    """Tell whether a delta only speaks: no role again (SDKs join strings), no call."""
+def _is_words(choice: _Choice) -> bool:
+    """Tell whether a choice only speaks: no role again (SDKs join strings), no call, no end."""
+    delta = choice.delta
+    if choice.index != 0 or choice.finish_reason is not None or delta is None:
+        return False
     return delta.role is None and delta.tool_calls is None and delta.function_call == NULL

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from core.canonical import Refusal, Reply, StopReason, StreamEvent, Text, Thinking, Tool, ToolUse
 from core.custom_tools import unwrap_input
@@ -46,7 +46,9 @@ def decode_response(body: bytes, scope: str = "") -> Reply:
     events: list[StreamEvent] = []
     answer.feed(chunk, events)
     answer.end(events)
-    return fold(events)
+    reply = fold(events)
+    content = tuple(block for block in reply.content if not isinstance(block, ToolUse) or _runs(block, reply))
+    return structs.replace(reply, content=content)
 
 
 def check_chat_body(chunk: Chunk) -> None:

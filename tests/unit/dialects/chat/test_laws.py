@@ -241,7 +241,7 @@ def test_any_stream_obeys_the_grammar_wherever_it_is_cut(found: tuple[bytes, lis
 @given(streams(), st.booleans())
 def test_any_relayed_stream_is_legal_wherever_it_is_cut(
     found: tuple[bytes, list[bytes]], asked: bool
-) -> None:  # noqa: FBT001
+) -> None:
     """AC-66: exactly one terminal event, whatever upstream does."""
     stream, pieces = found
     said = forwarded(pieces, include_usage=asked)
