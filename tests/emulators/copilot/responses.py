@@ -15,6 +15,7 @@ from tests.emulators.copilot.models import supports
 from tests.emulators.copilot.shapes import Obj, encode, integer, is_object, items, members, objects, string
 from tests.emulators.copilot.usage import copilot_usage
 from tests.emulators.copilot.vault import encrypt_reasoning
+from tests.emulators.copilot.web_search import cited, search_item, searches
 from tests.emulators.copilot.wire import Reply, json_reply
 
 INCOMPLETE: Final = {"length": "max_output_tokens", "refusal": "content_filter"}
@@ -125,9 +126,13 @@ def output_items(call: Call, spoken: Spoken) -> list[Obj]:
     answer, output = spoken.answer, list[Obj]()
     if answer.thinking:
         output.append(_reasoning(call, spoken))
+    found = searches(call, spoken)
+    if found:
+        output.append(search_item(call, spoken, len(output)))
     if answer.text or not answer.calls:
         index = len(output)
         part: Obj = {"type": "output_text", "text": answer.text, "annotations": [], "logprobs": []}
+        part = cited(call, answer.text) if found else part
         message: Obj = {"type": "message", "id": item_id("message", spoken, index), "role": "assistant",
                         "status": "incomplete" if answer.stop in INCOMPLETE else "completed", "content": [part]}  # fmt: skip
         if call.on("resp_phase"):

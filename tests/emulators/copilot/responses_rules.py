@@ -8,6 +8,7 @@ from tests.emulators.copilot.chat_rules import effort, invalid
 from tests.emulators.copilot.context import Call
 from tests.emulators.copilot.shapes import Obj, items, members, objects, string
 from tests.emulators.copilot.vault import judge_reasoning
+from tests.emulators.copilot.web_search import SEARCH, refusal
 from tests.emulators.copilot.wire import Reply, capi_error
 
 KNOWN_KEYS: Final = frozenset(
@@ -19,7 +20,7 @@ KNOWN_KEYS: Final = frozenset(
     }
 )  # fmt: skip
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-HOSTED: Final = frozenset({"web_search", "tool_search", "namespace", "image_generation", "code_interpreter"})
+HOSTED: Final = frozenset({"tool_search", "namespace", "image_generation", "code_interpreter"})
 ITEMS: Final = frozenset(
     {
         "message", "reasoning", "function_call", "function_call_output", "custom_tool_call",
@@ -76,7 +77,7 @@ def _effort(call: Call) -> Reply | None:
 def _tools(call: Call) -> Reply | None:
     for number, tool in enumerate(objects(call.body.get("tools"))):
         kind, name = tool.get("type"), string(tool.get("name"))
-        if kind in HOSTED:
+        if kind in HOSTED or SEARCH.fullmatch(string(kind)):
             continue
         if kind not in {"function", "custom"}:
             return invalid(f"Invalid value: '{kind}' at tools[{number}].type.")
@@ -182,7 +183,7 @@ def _replayed(call: Call, number: int, item: Obj) -> Reply | None:
 
 
 RULES: Final[tuple[Callable[[Call], Reply | None], ...]] = (
-    _fields, _sampling, _output_limit, _effort, _tools, _items, _pairs, _reasoning,
+    _fields, _sampling, _output_limit, _effort, _tools, refusal, _items, _pairs, _reasoning,
 )  # fmt: skip
 
 

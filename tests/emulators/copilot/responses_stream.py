@@ -8,6 +8,7 @@ from tests.emulators.copilot.context import Call, Spoken
 from tests.emulators.copilot.responses import final_status, frame, output_items, rotated
 from tests.emulators.copilot.shapes import Obj
 from tests.emulators.copilot.usage import copilot_usage
+from tests.emulators.copilot.web_search import citation_events, search_events
 from tests.emulators.copilot.wire import named_event
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -87,6 +88,10 @@ class ResponsesStream:
                 yield from self._text(index, item)
             case "reasoning":
                 yield from self._summary(index, item)
+            case "web_search_call":
+                yield from search_events(
+                    self._event, {"output_index": index, "item_id": self._id(item, "delta")}
+                )
             case _:
                 yield from self._arguments(index, item)
         yield self._event("response.output_item.done", output_index=index, item=self._at(item, "done"))
@@ -95,13 +100,15 @@ class ResponsesStream:
         part, text = item["content"][0], item["content"][0]["text"]
         place: Obj = {"output_index": index, "content_index": 0}
         yield self._event(
-            "response.content_part.added", item_id=self._id(item, "part"), **place, part={**part, "text": ""}
-        )
+            "response.content_part.added", item_id=self._id(item, "part"), **place,
+            part={**part, "text": "", "annotations": []},
+        )  # fmt: skip
         delta_id = self._id(item, "delta")
         for word in WORDS.findall(text):
             yield self._event(
                 "response.output_text.delta", item_id=delta_id, **place, delta=word, logprobs=[]
             )
+        yield from citation_events(self._event, {"item_id": delta_id, **place}, part["annotations"])
         yield self._event(
             "response.output_text.done", item_id=self._id(item, "text"), **place, text=text, logprobs=[]
         )
