@@ -32,7 +32,9 @@ def create() -> Response:
     peek = MESSAGES.peek(body)
     lane = given.engine.lane(MESSAGES, peek.model)
     if lane.passes_through and given.settings.upstream_count_tokens:
-        counted = _upstream_count(given, given.engine.prepare(MESSAGES, body, client_betas()))
+        call = given.engine.prepare(MESSAGES, body, client_betas())
+        # A web search may have turned the request over to a model that answers elsewhere.
+        counted = _upstream_count(given, call) if call.lane.passes_through else None
         if counted is not None:
             return _answer(counted, "upstream")
     family = "claude" if "claude" in lane.model.id else "other"
@@ -47,6 +49,7 @@ def _upstream_count(given: Services, call: Call) -> int | None:
         initiator=call.outgoing.initiator,
         vision=call.outgoing.vision,
         betas=call.outgoing.betas,
+        headers=call.outgoing.headers,
     )
     try:
         upstream = given.copilot.open(outgoing)

@@ -184,7 +184,7 @@ def _found(source: Citation) -> Wire:
     return {
         "type": "web_search_result",
         "url": source.url,
-        "title": source.title,
+        "title": source.title or source.url,  # OpenAI's sources have none, and clients show nothing else
         "encrypted_content": "",
         "page_age": None,
     }
