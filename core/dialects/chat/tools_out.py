@@ -89,7 +89,7 @@ def _tool(tool: Tool | HostedTool, notes: Notes) -> OutTool:
 def _hosted(tool: HostedTool) -> Raw:
     if tool.kind == "web_search":
         raise UnsupportedFeatureError(
-            "this model cannot search the web itself: turn on the gateway's `web_search` setting, or choose a model "
+            "this model cannot search the web itself: set the gateway's `web_search_model`, or choose a model "
             "with a search of its own",
             param="tools",
         )

@@ -20,7 +20,7 @@ _encode: Final = msgspec.json.Encoder().encode
 CHOICE_TYPE: Final = {"auto": "auto", "none": "none", "required": "any", "tool": "tool"}
 
 WEB_SEARCH_OFF: Final = (
-    "This model cannot search the web by itself. Set `web_search` in the gateway's settings to search through another "
+    "This model cannot search the web by itself. Set `web_search_model` in the gateway's settings to search through another "
     "model, or remove the tool"
 )
 
