@@ -74,17 +74,19 @@ class Frame:
 
     def fit(self, data: bytes, chunk: _Chunk) -> bytes:
         """Return the chunk with a right frame; one that has it already is returned as it is."""
-        absent = (chunk.id is UNSET, chunk.object is UNSET, chunk.created is UNSET, chunk.model is UNSET)
         right = (
-            (absent[0] or chunk.id == self.id)
-            and (absent[1] or chunk.object == OBJECT)
-            and (absent[2] or bool(chunk.created))
-            and (absent[3] or (chunk.model == self._upstream_model and self._theirs in data))
+            (chunk.id == self.id or chunk.id is UNSET)
+            and (chunk.object == OBJECT or chunk.object is UNSET)
+            and (chunk.created or chunk.created is UNSET)
+            and (chunk.model == self._upstream_model or chunk.model is UNSET)
         )
         if not right or data[:1] != b"{":
             return self.rebuild(_decode_members(data))
-        if self._theirs != self._ours and not absent[3]:
+        if self._theirs != self._ours and chunk.model is not UNSET:
+            if self._theirs not in data:  # spelled with blanks or escapes
+                return self.rebuild(_decode_members(data))
             data = data.replace(self._theirs, self._ours, 1)
+        absent = (chunk.id is UNSET, chunk.object is UNSET, chunk.created is UNSET, chunk.model is UNSET)
         return self._prefix(absent) + data[1:] if True in absent else data
 
     def rebuild(self, members: dict[str, Raw]) -> bytes:

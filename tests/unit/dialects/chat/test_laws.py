@@ -240,7 +240,8 @@ def test_any_stream_obeys_the_grammar_wherever_it_is_cut(found: tuple[bytes, lis
 @FUZZ
 @given(streams(), st.booleans())
 def test_any_relayed_stream_is_legal_wherever_it_is_cut(
-    found: tuple[bytes, list[bytes]], asked: bool
+    found: tuple[bytes, list[bytes]],
+    asked: bool,  # noqa: FBT001 - Hypothesis gives it by position
 ) -> None:
     """AC-66: exactly one terminal event, whatever upstream does."""
     stream, pieces = found
