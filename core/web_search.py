@@ -36,7 +36,7 @@ _ABOUT_TOOLS: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 _TOO_LITTLE: Final = frozenset({"none", "minimal"})
 
 _members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
-_array: Final = msgspec.json.Decoder(list[Raw]).decode
+_array: Final = msgspec.json.Decoder(list[Raw] | None).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -125,7 +125,7 @@ def without_search(body: bytes) -> bytes:
     """
     members = _members(body)
     members.pop("web_search_options", None)
-    tools = [raw for raw in _array(members.get("tools", b"[]")) if not _is_search(raw)]
+    tools = [raw for raw in _array(members.get("tools", b"[]")) or () if not _is_search(raw)]
     if tools:
         members["tools"] = Raw(_encode(tools))
     elif "functions" not in members:
