@@ -64,9 +64,9 @@ class HistoryRelay:
 
     def turns(self, raws: list[Raw], system: list[Piece]) -> list[Turn]:
         """Return the turns as upstream accepts them; leading system turns join `system`."""
-        turns = [self._turn(raw, f"$.messages[{at}]") for at, raw in enumerate(raws)]
-        if not self._model.mid_system:
-            turns = self._without_system(turns, system)
+        turns = self._place_system(
+            [self._turn(raw, f"$.messages[{at}]") for at, raw in enumerate(raws)], system
+        )
         turns = settle(turns, self._repairs)
         if not turns:
             raise InvalidRequestError("messages: at least one message is required", param="$.messages")
@@ -102,11 +102,11 @@ class HistoryRelay:
             return Turn(role, [])
         return Turn(role, [Piece("text", {"type": "text", "text": content})], raw)
 
-    def _without_system(self, turns: list[Turn], system: list[Piece]) -> list[Turn]:
-        """Move system turns to where older models accept them (AC-38)."""
+    def _place_system(self, turns: list[Turn], system: list[Piece]) -> list[Turn]:
+        """Move system turns to where the model accepts them: never first, and in the middle only newer ones (AC-38)."""
         kept: list[Turn] = []
         for turn in turns:
-            if turn.role != "system":
+            if turn.role != "system" or (kept and self._model.mid_system):
                 kept.append(turn)
                 continue
             self._repairs.append("mid_system")

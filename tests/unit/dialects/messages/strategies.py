@@ -37,7 +37,8 @@ marks = st.one_of(st.none(), st.sampled_from([CacheBreakpoint(), CacheBreakpoint
 
 texts = st.builds(Text, words)
 thinking = st.one_of(
-    st.builds(Thinking, words, opaques), st.builds(Thinking, st.just(""), opaques, redacted=st.just(value=True))
+    st.builds(Thinking, words, opaques),
+    st.builds(Thinking, st.just(""), opaques, redacted=st.just(value=True)),
 )
 images = st.builds(Image, media_type=st.just("image/png"), base64=st.just("iVBORw0KGgo="))
 pdfs = st.builds(
