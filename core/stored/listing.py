@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
-from core.dialects.responses.schema import JSON_ERRORS, decode_members, encode, is_set
+from core.dialects.responses.schema import JSON_ERRORS, Absent, decode_members, encode, is_set
 from core.errors import InvalidRequestError
 
 MOST: Final = 100
@@ -38,7 +38,7 @@ class _Facts(Struct):
     id: str | None = None
     type: str | None = None
     role: str | None = None
-    content: Raw | None = None
+    content: Raw | Absent = UNSET
 
 
 _decode_facts = msgspec.json.Decoder(_Facts).decode
@@ -105,7 +105,7 @@ def _complete(item: Raw, members: dict[str, Any], facts: _Facts, kind: str, item
         missing["type"] = kind
     if kind in PREFIX and not is_set(members.get("status")):
         missing["status"] = "completed"
-    if kind == "message" and facts.content is not None and bytes(facts.content[:1]) == b'"':
+    if kind == "message" and is_set(facts.content) and bytes(facts.content)[:1] == b'"':
         part = TEXT_PART.get(facts.role or "", INPUT_PART)
         missing["content"] = Raw((part % bytes(facts.content).decode()).encode())
     return Raw(encode({**members, **missing})) if missing else item

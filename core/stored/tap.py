@@ -28,7 +28,7 @@ class Settle(Protocol):
 
 class _Event(Struct):
     type: str = ""
-    response: Raw | Absent | None = UNSET
+    response: Raw | Absent = UNSET
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode

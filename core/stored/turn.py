@@ -37,9 +37,9 @@ class Asked(Struct):
     previous_response_id: str | None = None
     store: bool | None = None
     background: bool | None = None
-    conversation: Raw | Absent | None = UNSET
-    input: Raw | Absent | None = UNSET
-    include: Raw | Absent | None = UNSET
+    conversation: Raw | Absent = UNSET
+    input: Raw | Absent = UNSET
+    include: Raw | Absent = UNSET
 
 
 class _Id(Struct):
@@ -168,11 +168,11 @@ def _changed(body: bytes, changes: dict[str, Raw | None], most: int) -> bytes:
     return changed
 
 
-def _items(raw: Raw | Absent | None) -> list[Raw]:
+def _items(raw: Raw | Absent) -> list[Raw]:
     """Return the input as items; a text alone becomes a message of the user."""
     if not is_set(raw):
         return []
-    match bytes(raw[:1]):
+    match bytes(raw)[:1]:
         case b'"':
             return [Raw(USER_TEXT % bytes(raw))]
         case b"[":
@@ -206,7 +206,7 @@ def _continued(archive: Archive | None, previous: str) -> Sequence[Raw]:
     )
 
 
-def _include(raw: Raw | Absent | None) -> Raw | None:
+def _include(raw: Raw | Absent) -> Raw | None:
     """Return `include` with reasoning's ciphertext, without which the next turn could not send it back; None if it is there.
 
     What is no list is left for upstream to refuse.
