@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import UNSET, Struct, UnsetType
 
 from core.dialects.chat.calls import Call, CallBook, is_object, made_up_id
-from core.dialects.chat.schema import CallPiece
+from core.dialects.chat.schema import CallFunction, CallPiece
 from core.errors import UpstreamProtocolError
 
 
@@ -72,10 +72,11 @@ class RelayCalls:
     def _is_fine(self, piece: CallPiece, call: Call) -> bool:
         if piece.index != self._said.get(call.ordinal, len(self._said)):
             return False
-        name = piece.function.name if piece.function is not None else None
+        function = piece.function or CallFunction()
         if call.ordinal in self._said:
-            return not piece.id and not name
-        return bool(piece.id and name and piece.type == "function" and piece.function)
+            return not piece.id and not function.name
+        named = piece.id and function.name and piece.type == "function"
+        return bool(named) and function.arguments is not None
 
     def _written(self, call: Call, arguments: str) -> Iterator[OutPiece]:
         if call.ordinal in self._said:

@@ -3,20 +3,27 @@
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw
 
 from core.canonical import Usage
 from core.dialect import Echo
 from core.dialects.chat.errors import encode_error, upstream_error
 from core.dialects.chat.relay_calls import OutPiece, RelayCalls
 from core.dialects.chat.relay_events import END, PREFIX, EventCutter, data_of, is_comment
-from core.dialects.chat.relay_response import UNDATED, finish_reason
-from core.dialects.chat.response import completion_id
-from core.dialects.chat.schema import NOTHING, NULL, CallPiece, encode
+from core.dialects.chat.relay_frame import (
+    Frame,
+    RelayChoice,
+    RelayChunk,
+    RelayDelta,
+    decode_choices,
+    decode_members,
+    decode_relay,
+)
+from core.dialects.chat.relay_response import finish_reason
+from core.dialects.chat.schema import NOTHING, NULL, encode
 from core.dialects.chat.usage import CUT, FAILED, STOP_REASON, decode_price, decode_usage, severer
 from core.errors import GatewayError, UpstreamProtocolError
 
-OBJECT: Final = "chat.completion.chunk"
 DONE: Final = b"[DONE]"
 # Copilot leaves `finish_reason` out where it is null; this is where it is put back without reading the chunk again.
 UNFINISHED: Final = b'"choices":[{"index":0,'
@@ -25,98 +32,13 @@ FINISHED: Final = UNFINISHED + b'"finish_reason":null,'
 SILENT: Final = (*NOTHING, Raw(b'""'))
 
 
-class _Delta(Struct):
-    role: str | None = None
-    tool_calls: list[CallPiece] | None = None
-    function_call: Raw = NULL
-
-
-class _Choice(Struct):
-    index: int | None = None
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: str | UnsetType | None = UNSET
-
-
-class _Chunk(Struct):
-    id: str | UnsetType | None = UNSET
-    object: str | UnsetType | None = UNSET
-    created: int | float | UnsetType | None = UNSET
-    model: str | UnsetType | None = UNSET
-    choices: list[_Choice] | None = None
-    usage: Raw = NULL
-    copilot_usage: Raw = NULL
-    error: Raw = NULL
-    copilot_errors: Raw = NULL
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
-_decode_members = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_choices = msgspec.json.Decoder(list[dict[str, Raw]]).decode
-
-
-class Frame:
-    """The members around the choices: filled in where upstream left them out, constant over the stream."""
-
-    def __init__(self, echo: Echo) -> None:
-        self._echo = echo
-        self.id = ""
-        self._upstream_model = ""
-        self._theirs = self._ours = b""
-        self._prefixes: dict[tuple[bool, bool, bool, bool], bytes] = {}
-
-    def open(self, chunk: _Chunk) -> None:
-        """Take over what the first chunk that speaks says of itself."""
-        self.id = chunk.id or completion_id(self._echo)
-        self._upstream_model = chunk.model or self._echo.model
-        self._theirs = b'"model":' + encode(self._upstream_model)
-        self._ours = b'"model":' + encode(self._echo.model)
-
-    def fit(self, data: bytes, chunk: _Chunk) -> bytes:
-        """Return the chunk with a right frame; one that has it already is returned as it is."""
-        right = (
-            (chunk.id == self.id or chunk.id is UNSET)
-            and (chunk.object == OBJECT or chunk.object is UNSET)
-            and (chunk.created or chunk.created is UNSET)
-            and (chunk.model == self._upstream_model or chunk.model is UNSET)
-        )
-        if not right or data[:1] != b"{":
-            return self.rebuild(_decode_members(data))
-        if self._theirs != self._ours and chunk.model is not UNSET:
-            if self._theirs not in data:  # spelled with blanks or escapes
-                return self.rebuild(_decode_members(data))
-            data = data.replace(self._theirs, self._ours, 1)
-        absent = (chunk.id is UNSET, chunk.object is UNSET, chunk.created is UNSET, chunk.model is UNSET)
-        return self._prefix(absent) + data[1:] if True in absent else data
-
-    def rebuild(self, members: dict[str, Raw]) -> bytes:
-        """Write a chunk anew."""
-        created = members.get("created", NULL)
-        frame = {
-            "id": Raw(encode(self.id)),
-            "object": Raw(encode(OBJECT)),
-            "created": Raw(encode(self._echo.created)) if created in UNDATED else created,
-            "model": Raw(encode(self._echo.model)),
-        }
-        return encode({**frame, **{name: value for name, value in members.items() if name not in frame}})
-
-    def _prefix(self, absent: tuple[bool, bool, bool, bool]) -> bytes:
-        prefix = self._prefixes.get(absent)
-        if prefix is None:
-            values = (self.id, OBJECT, self._echo.created, self._echo.model)
-            names = ("id", "object", "created", "model")
-            missing = {name: value for name, value, gone in zip(names, values, absent, strict=True) if gone}
-            prefix = self._prefixes[absent] = encode(missing)[:-1] + b","
-        return prefix
-
-
 class ChatStreamRelay:
     """Forward a chat stream, repaired where it has to be.
 
-    Invariants: the finishing chunk waits in `_held` and the usage chunk in `_counted` until the stream ends, so that
-    there is one of each, in that order, whatever comes late; `_finish` is the severest reason seen. `_over` is set
-    once a terminal event was forwarded; what follows is dropped. An error waits in `_failure` until the bytes before
-    it are delivered.
+    Invariants: the finishing chunk waits in `_held` and the usage chunk in `_counted` (usage said beside an answer in
+    `_aside`) until the stream ends, so that there is one of each, in that order, whatever comes late; `_finish` is the
+    severest reason seen. `_over` is set once a terminal event was forwarded; what follows is dropped. An error waits
+    in `_failure` until the bytes before it are delivered.
     """
 
     def __init__(self, echo: Echo) -> None:
@@ -126,6 +48,7 @@ class ChatStreamRelay:
         self._calls = RelayCalls()
         self._held: bytes | None = None
         self._counted: bytes | None = None
+        self._aside = NULL
         self._finish = ""
         self._spoke = False
         self._legacy = False
@@ -196,9 +119,9 @@ class ChatStreamRelay:
                 self._end(out, cut=False)
             if not data or data == DONE:
                 return
-        self._chunk(data, _decode(data), out)
+        self._chunk(data, decode_relay(data), out)
 
-    def _chunk(self, data: bytes, chunk: _Chunk, out: list[bytes]) -> None:
+    def _chunk(self, data: bytes, chunk: RelayChunk, out: list[bytes]) -> None:
         choices = chunk.choices
         if choices:
             if not self._frame.id:
@@ -218,19 +141,21 @@ class ChatStreamRelay:
         if chunk.copilot_errors not in NOTHING:
             raise upstream_error(chunk.copilot_errors)
 
-    def _count(self, data: bytes, chunk: _Chunk) -> None:
+    def _count(self, data: bytes, chunk: RelayChunk) -> None:
         usage = decode_usage(chunk.usage) or self._usage or Usage()
         price = decode_price(chunk.copilot_usage)
         self._usage = usage if price is None else msgspec.structs.replace(usage, nano_credits=price)
-        if not chunk.choices and chunk.usage != NULL:
+        if chunk.usage != NULL and not chunk.choices:
             self._counted = data
+        elif chunk.usage != NULL:
+            self._aside = chunk.usage
 
     # --- choices ---
 
-    def _choices(self, data: bytes, chunk: _Chunk, choices: list[_Choice], out: list[bytes]) -> None:
+    def _choices(self, data: bytes, chunk: RelayChunk, choices: list[RelayChoice], out: list[bytes]) -> None:
         """Forward each choice as a chunk of its own (AC-04), as it came where nothing is wrong with it."""
         for position, choice in enumerate(choices):
-            delta = choice.delta or choice.message or _Delta()
+            delta = choice.delta or choice.message or RelayDelta()
             pieces = self._calls.take(delta.tool_calls) if delta.tool_calls else None
             self._legacy = self._legacy or delta.function_call != NULL
             reason = choice.finish_reason or ""
@@ -260,11 +185,11 @@ class ChatStreamRelay:
         self, data: bytes, position: int, pieces: list[OutPiece] | None, reason: str
     ) -> tuple[bytes, bool]:
         """Return the chunk with only the choice at `position`, and whether that one says nothing."""
-        members = _decode_members(data)
-        choices = _decode_choices(members["choices"])
+        members = decode_members(data)
+        choices = decode_choices(members["choices"])
         choice = choices[position]
         found = choice.pop("message", NULL) if choice.get("delta", NULL) == NULL else choice["delta"]
-        delta = {} if found == NULL else _decode_members(found)
+        delta = {} if found == NULL else decode_members(found)
         delta.pop("role", None)
         if pieces is not None:
             delta.pop("tool_calls", None)
@@ -286,12 +211,13 @@ class ChatStreamRelay:
         held, self._held = self._held, None
         if held is None:
             return
-        members = _decode_members(held)
-        choice = _decode_choices(members["choices"])[0]
-        if all(value in SILENT for value in _decode_members(choice["delta"]).values()):
+        members = decode_members(held)
+        choice = decode_choices(members["choices"])[0]
+        if all(value in SILENT for value in decode_members(choice["delta"]).values()):
             return
         choice["finish_reason"] = NULL
         members["choices"] = Raw(encode([choice]))
+        members.pop("usage", None)  # it is said at the end
         out.append(PREFIX + encode(members) + END)
 
     # --- the end ---
@@ -305,19 +231,28 @@ class ChatStreamRelay:
             self._release(out)
             out.append(PREFIX + self._plain({"tool_calls": owed}, None) + END)
         reason = finish_reason(self._finish, tools=bool(self._calls), legacy=self._legacy)
-        out.append(PREFIX + self._last(reason) + END)
-        if self._counted is not None and self._echo.include_usage:
-            out.append(PREFIX + self._frame.rebuild(_decode_members(self._counted)) + END)
+        last = self._last(reason)
+        out.append(PREFIX + last + END)
+        if self._echo.include_usage:
+            out += self._usage_chunk(last)
         out.append(PREFIX + DONE + END)
         self._over = True
+
+    def _usage_chunk(self, last: bytes) -> list[bytes]:
+        """Return the usage chunk, unless the finishing chunk has the counts and no other one was sent."""
+        if self._counted is not None:
+            return [PREFIX + self._frame.fit(self._counted, decode_relay(self._counted)) + END]
+        if self._aside == NULL or decode_relay(last).usage != NULL:
+            return []
+        return [PREFIX + self._frame.rebuild({"choices": Raw(b"[]"), "usage": self._aside}) + END]
 
     def _last(self, reason: str) -> bytes:
         """Return the finishing chunk, as it came where it says the right reason."""
         held = self._held
         if held is None:
             return self._plain({}, reason)
-        members = _decode_members(held)
-        choice = _decode_choices(members["choices"])[0]
+        members = decode_members(held)
+        choice = decode_choices(members["choices"])[0]
         if choice["finish_reason"] == Raw(encode(reason)):
             return held
         choice["finish_reason"] = Raw(encode(reason))
@@ -329,7 +264,7 @@ class ChatStreamRelay:
         return self._frame.rebuild({"choices": Raw(encode([choice]))})
 
 
-def _is_words(choice: _Choice) -> bool:
+def _is_words(choice: RelayChoice) -> bool:
     """Tell whether a choice only speaks: no role again (SDKs join strings), no call, no end."""
     delta = choice.delta
     if choice.index != 0 or choice.finish_reason is not None or delta is None:
