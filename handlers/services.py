@@ -10,6 +10,7 @@ from core.access.keys import KeyRing
 from core.call import Engine
 from core.copilot.catalogue import Catalogue
 from core.copilot.client import CopilotClient
+from core.copilot.github import GitHub
 from core.copilot.usage import Quota
 from core.ports import StateStore
 from core.settings import Settings
@@ -32,6 +33,7 @@ class Services(Struct, frozen=True, kw_only=True):
     engine: Engine
     copilot: CopilotClient
     catalogue: Catalogue
+    github: GitHub
     state: StateStore
     quota: Callable[[], Quota]
     keys: KeyRing | None

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from core.copilot.failures import unreachable
 from core.copilot.faults import TransportError
+from core.copilot.github import GitHub
 from core.copilot.headers import github_headers
 from core.copilot.hosts import hosts_of
-from core.copilot.transport import Transport
 from core.errors import GatewayError
 from core.settings import Secret, Settings
 
@@ -68,9 +68,9 @@ class LoginGranted(Struct, frozen=True):
 class DeviceLogin:
     """The login with the identity's own OAuth app. `start` and `poll_once` keep no state here."""
 
-    def __init__(self, settings: Settings, transport: Transport, *, now: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, github: GitHub, *, now: Callable[[], float]) -> None:
         self._settings = settings
-        self._transport = transport
+        self._github = github
         self._now = now
 
     def start(self) -> DeviceCode:
@@ -151,7 +151,7 @@ class DeviceLogin:
         headers = github_headers(self._settings) | {"content-type": "application/x-www-form-urlencoded"}
         url = hosts_of(self._settings).github + path
         try:
-            answer = self._transport.fetch("POST", url, headers, urlencode(form).encode(), timeout=_TIMEOUT)
+            answer = self._github.fetch("POST", url, headers, urlencode(form).encode(), timeout=_TIMEOUT)
         except TransportError as error:
             raise unreachable(error, "GitHub") from error
         # GitHub reports most failures with status 200, and some senders with 400: the body decides.

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from core.copilot.failures import Failure, read_failure, unreachable
 from core.copilot.faults import TransportError
+from core.copilot.github import Answer, GitHub
 from core.copilot.headers import github_headers
 from core.copilot.hosts import copilot_base, hosts_of
-from core.copilot.transport import Answer, Transport
 from core.errors import ErrorKind, GatewayError
 from core.settings import Settings
 
@@ -92,11 +92,11 @@ def refuse_unusable(github_token: str, settings: Settings) -> None:
         )
 
 
-def exchange(transport: Transport, settings: Settings, github_token: str, now: Callable[[], float]) -> Grant:
+def exchange(github: GitHub, settings: Settings, github_token: str, now: Callable[[], float]) -> Grant:
     """Fetch a Copilot token; raises GatewayError for every way in which that fails, with a remedy."""
     hosts = hosts_of(settings)
     try:
-        answer = transport.fetch(
+        answer = github.fetch(
             "GET",
             hosts.rest + _PATH,
             github_headers(settings, github_token),

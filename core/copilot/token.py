@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from core.copilot.exchange import Grant, exchange, refuse_unusable
+from core.copilot.github import GitHub
 from core.copilot.hosts import copilot_base, hosts_of
-from core.copilot.transport import Transport
 from core.errors import ErrorKind, GatewayError
 from core.ports import GITHUB_TOKEN, SecretStore, StateStore, StoreError
 from core.settings import Secret, Settings
@@ -66,7 +66,7 @@ class CopilotTokens:
         settings: Settings,
         secrets: SecretStore,
         state: StateStore,
-        transport: Transport,
+        github: GitHub,
         *,
         now: Callable[[], float],
         new_id: Callable[[], str],
@@ -75,7 +75,7 @@ class CopilotTokens:
         self._settings = settings
         self._secrets = secrets
         self._state = state
-        self._transport = transport
+        self._github = github
         self._now = now
         self._new_id = new_id
         self._wait = wait
@@ -197,7 +197,7 @@ class CopilotTokens:
             return stored
         self._raise_remembered(key)
         try:
-            grant = exchange(self._transport, self._settings, github_token, self._now)
+            grant = exchange(self._github, self._settings, github_token, self._now)
         except GatewayError as error:
             _log.warning("copilot.token_exchange_failed kind=%s code=%s", error.kind, error.code)
             self._remember(key, error, github_token)

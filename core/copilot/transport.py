@@ -1,7 +1,8 @@
-"""The one HTTP client: pooled connections, replies that are waited for in slices, bodies read as they arrive.
+"""The HTTP client of the way to Copilot: pooled connections, waits in slices, bodies read as they arrive.
 
-Why not `requests`: a kept-alive call costs a fifth of the CPU here, no read blocks longer than asked (so a heartbeat
-needs no helper thread), and redirects are never followed, so no bearer travels to a host that nobody checked.
+Why not `requests`, which GitHub's own API is asked with: a kept-alive call costs a fifth of the CPU here, no read blocks
+longer than asked (so a heartbeat needs no helper thread), and redirects are never followed, so no bearer travels to a
+host that nobody checked.
 """
 
 import os
@@ -12,25 +13,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from msgspec import Struct
-
 from core.copilot.faults import TransportError
 from core.copilot.http1 import ResponseParser, request_head
 from core.copilot.inflate import decoder_for
-from core.copilot.wire import Connection, Origin, connect
+from core.copilot.wire import Connection, Origin, connect, proxy_address
 
 _IDLE_LIMIT: Final = 50.0  # seconds; load balancers close idle connections after about a minute
 _IDLE_MOST: Final = 64  # kept connections an origin
 _DEFAULT_LIMIT: Final = 64 * 1024 * 1024
 _PORTS: Final = {"https": 443, "http": 80}
-
-
-class Answer(Struct, frozen=True):
-    """A whole small reply; header names are lower case."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 class Transport:
@@ -73,27 +64,6 @@ class Transport:
         head = request_head(method, target, origin.authority, headers, len(body))
         return Pending(self, origin, head, body, repeatable=repeatable)
 
-    def fetch(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes = b"",
-        *,
-        timeout: float,
-        limit: int = 4 * 1024 * 1024,
-    ) -> Answer:
-        """Exchange one small request for its whole reply; raises TransportError, also after `timeout` seconds."""
-        deadline = self._now() + timeout
-        pending = self.send(method, url, headers, body)
-        reply = pending.wait(timeout)
-        if reply is None:
-            pending.close()
-            raise TransportError("timeout", "the server did not answer in time")
-        return Answer(
-            reply.status, reply.headers, reply.read_all(limit, timeout=max(deadline - self._now(), 0.0))
-        )
-
     def close(self) -> None:
         """Close every kept connection."""
         with self._lock:
@@ -120,7 +90,8 @@ class Transport:
                     return connection
                 connection.close()
         secure = origin.scheme == "https"
-        proxy = self._proxy if secure and not self._bypass(origin.host) else None
+        proxied = self._proxy is not None and secure and not self._bypass(origin.host)
+        proxy = proxy_address(self._proxy) if self._proxy and proxied else None
         tls = self._context() if secure else None
         return connect(origin, proxy=proxy, tls=tls, timeout=self._connect_timeout)
 
@@ -145,7 +116,7 @@ class Transport:
     def _context(self) -> ssl.SSLContext:
         with self._lock:
             if self._tls is None:
-                self._tls = _tls_context(self._ca_bundle)
+                self._tls = tls_context(self._ca_bundle)
             return self._tls
 
 
@@ -328,7 +299,8 @@ class RawReply:
         self.close()
 
 
-def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    """Trust these certificates (None: certifi's); raises TransportError when they cannot be read."""
     try:
         at = ca_bundle or _certifi()
         folder = Path(at).is_dir()

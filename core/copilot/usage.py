@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from core.copilot.failures import as_error, read_failure, unreachable
 from core.copilot.faults import TransportError
+from core.copilot.github import GitHub
 from core.copilot.headers import github_headers
 from core.copilot.hosts import hosts_of
-from core.copilot.transport import Transport
 from core.errors import GatewayError
 from core.settings import Settings
 
@@ -50,9 +50,7 @@ class Quota(Struct, frozen=True, kw_only=True):
     allowances: dict[str, Allowance] = {}
 
 
-def fetch_quota(
-    transport: Transport, settings: Settings, github_token: str, *, now: Callable[[], float]
-) -> Quota:
+def fetch_quota(github: GitHub, settings: Settings, github_token: str, *, now: Callable[[], float]) -> Quota:
     """Ask GitHub for the quota; raises GatewayError.
 
     The document also names Copilot hosts. They are ignored: for seats that come through an organisation they can be the
@@ -60,7 +58,7 @@ def fetch_quota(
     """
     headers = github_headers(settings, github_token)
     try:
-        answer = transport.fetch("GET", hosts_of(settings).rest + _PATH, headers, timeout=_TIMEOUT)
+        answer = github.fetch("GET", hosts_of(settings).rest + _PATH, headers, timeout=_TIMEOUT)
     except TransportError as error:
         raise unreachable(error, "GitHub") from error
     if answer.status != 200:  # noqa: PLR2004 - the one success

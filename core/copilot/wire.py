@@ -32,6 +32,14 @@ class Origin(NamedTuple):
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
+class Proxy(NamedTuple):
+    """Where a proxy listens, and the value of its `proxy-authorization` header (empty: none)."""
+
+    host: str
+    port: int
+    authorization: str
+
+
 class Connection:
     """A connected non-blocking socket."""
 
@@ -93,8 +101,8 @@ else:
         return bool(poller.poll(max(timeout, 0) * 1000))
 
 
-def connect(origin: Origin, *, proxy: str | None, tls: ssl.SSLContext | None, timeout: float) -> Connection:
-    """Open a connection; raises TransportError `connect` or `timeout`. `proxy` is an http:// URL."""
+def connect(origin: Origin, *, proxy: Proxy | None, tls: ssl.SSLContext | None, timeout: float) -> Connection:
+    """Open a connection; raises TransportError `connect` or `timeout`."""
     sock: socket.socket | None = None
     try:
         if proxy is None:
@@ -107,7 +115,7 @@ def connect(origin: Origin, *, proxy: str | None, tls: ssl.SSLContext | None, ti
     except (OSError, UnicodeError) as error:  # UnicodeError: a label that no name server can be asked for
         if sock is not None:
             sock.close()
-        raise _connect_fault(origin, error, proxied=proxy is not None) from error
+        raise connect_fault(origin.host, error, proxied=proxy is not None) from error
 
 
 def _socket(host: str, port: int, timeout: float) -> socket.socket:
@@ -128,12 +136,12 @@ def _first_open(host: str, port: int, timeout: float) -> socket.socket:
     return socket.create_connection((last, port), timeout)
 
 
-def _tunnel(origin: Origin, proxy: str, timeout: float) -> socket.socket:
-    host, port, credentials = _proxy_address(proxy)
-    sock = _socket(host, port, timeout)
+def _tunnel(origin: Origin, proxy: Proxy, timeout: float) -> socket.socket:
+    sock = _socket(proxy.host, proxy.port, timeout)
     try:
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         target = f"{host}:{origin.port}"
+        credentials = f"proxy-authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
         sock.sendall(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{credentials}\r\n".encode("latin-1"))
         head = _proxy_reply(sock)
     except OSError:
@@ -142,14 +150,18 @@ def _tunnel(origin: Origin, proxy: str, timeout: float) -> socket.socket:
     status = head.split(b" ", 2)[1:2]
     if status != [b"200"]:
         sock.close()
-        told = status[0].decode("latin-1") if status and status[0].isdigit() else "no HTTP status"
-        hint = "; check its user and password" if told == "407" else ""
-        raise TransportError("connect", f"the proxy refused the tunnel ({told}{hint})")
+        raise tunnel_refused(status[0].decode("latin-1") if status and status[0].isdigit() else "")
     return sock
 
 
-def _proxy_address(proxy: str) -> tuple[str, int, str]:
-    """Return host, port and the header line with the credentials; the URL itself never enters a message."""
+def tunnel_refused(status: str) -> TransportError:
+    """Build the error for a proxy that answered CONNECT with this status (empty: with none)."""
+    hint = "; check its user and password" if status == "407" else ""
+    return TransportError("connect", f"the proxy refused the tunnel ({status or 'no HTTP status'}{hint})")
+
+
+def proxy_address(proxy: str) -> Proxy:
+    """Take a proxy's URL apart; raises TransportError, which never shows the URL: it may hold a password."""
     try:
         at = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         port = at.port or 80
@@ -158,9 +170,9 @@ def _proxy_address(proxy: str) -> tuple[str, int, str]:
     if at.scheme != "http" or not at.hostname:
         raise TransportError("connect", "only http:// proxies are supported (they carry TLS by CONNECT)")
     if at.username is None:
-        return at.hostname, port, ""
+        return Proxy(at.hostname, port, "")
     pair = f"{unquote(at.username)}:{unquote(at.password or '')}".encode()
-    return at.hostname, port, f"proxy-authorization: Basic {base64.b64encode(pair).decode()}\r\n"
+    return Proxy(at.hostname, port, f"Basic {base64.b64encode(pair).decode()}")
 
 
 def _proxy_reply(sock: socket.socket) -> bytes:
@@ -174,20 +186,21 @@ def _proxy_reply(sock: socket.socket) -> bytes:
     return bytes(head)
 
 
-def _connect_fault(origin: Origin, error: OSError | UnicodeError, *, proxied: bool) -> TransportError:
+def connect_fault(host: str, error: OSError | UnicodeError, *, proxied: bool) -> TransportError:
+    """Say why there is no connection to `host`."""
     by_way = " through the proxy" if proxied else ""
     if isinstance(error, TimeoutError):
-        return TransportError("timeout", f"{origin.host} did not accept a connection{by_way} in time")
-    for kind, reason in _CONNECT_REASONS:
+        return TransportError("timeout", f"{host} did not accept a connection{by_way} in time")
+    for kind, reason in CONNECT_REASONS:
         if isinstance(error, kind):
-            return TransportError("connect", f"cannot connect to {origin.host}{by_way}: {reason}")
+            return TransportError("connect", f"cannot connect to {host}{by_way}: {reason}")
     return TransportError(
         "connect",
-        f"cannot connect to {origin.host}{by_way}: {getattr(error, 'strerror', None) or 'network error'}",
+        f"cannot connect to {host}{by_way}: {getattr(error, 'strerror', None) or 'network error'}",
     )
 
 
-_CONNECT_REASONS: Final[tuple[tuple[type[OSError], str], ...]] = (
+CONNECT_REASONS: Final[tuple[tuple[type[OSError], str], ...]] = (
     (
         ssl.SSLCertVerificationError,
         "its certificate is not trusted here (behind a company proxy, set REQUESTS_CA_BUNDLE)",

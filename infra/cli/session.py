@@ -54,7 +54,7 @@ class Session:
 
     def log_in(self, *, browser: bool = False) -> Secret:
         """Lead a person through the login and keep the token. Raises GatewayError and StoreError."""
-        login = DeviceLogin(self.settings, self.services.copilot.transport, now=self.services.now)
+        login = DeviceLogin(self.settings, self.services.github, now=self.services.now)
         token = log_in(login, now=time.time, sleep=time.sleep, browser=browser)
         self.secrets.save(GITHUB_TOKEN, token)
         say("Logged in.", "green")

@@ -12,6 +12,7 @@ from core.call import Engine
 from core.copilot.auto import AutoMode
 from core.copilot.catalogue import Catalogue
 from core.copilot.client import CopilotClient
+from core.copilot.github import GitHub
 from core.copilot.token import CopilotTokens
 from core.copilot.transport import Transport
 from core.copilot.usage import fetch_quota
@@ -28,9 +29,9 @@ def build_services(settings: Settings) -> Services:
     """Join the core to this machine: SQLite, the secret file, the wall clock."""
     data = Path(settings.data_dir)
     state = SqliteStateStore(data / STATE_FILE, time.time)
-    transport = build_transport(settings)
+    transport, github = build_clients(settings)
     tokens = CopilotTokens(
-        settings, FileSecretStore(data), state, transport, now=time.time, new_id=_hex, wait=time.sleep
+        settings, FileSecretStore(data), state, github, now=time.time, new_id=_hex, wait=time.sleep
     )
     copilot = CopilotClient(settings, tokens, transport, now=time.time, new_id=lambda: str(uuid4()))
     catalogue = Catalogue(settings, copilot, state, now=time.time, new_id=_hex)
@@ -52,8 +53,9 @@ def build_services(settings: Settings) -> Services:
         engine=Engine(settings, DIALECTS, catalogue.models, tokens.scope, time.time, _new_id, auto),
         copilot=copilot,
         catalogue=catalogue,
+        github=github,
         state=state,
-        quota=lambda: fetch_quota(transport, settings, tokens.github_token(), now=time.time),
+        quota=lambda: fetch_quota(github, settings, tokens.github_token(), now=time.time),
         keys=KeyCheck(settings.api_key) if settings.api_key else None,
         gates=gates,
         now=time.time,
@@ -61,18 +63,16 @@ def build_services(settings: Settings) -> Services:
     )
 
 
-def build_transport(settings: Settings) -> Transport:
-    """Build the HTTP client with this machine's certificates and, unless switched off, its proxy."""
+def build_clients(settings: Settings) -> tuple[Transport, GitHub]:
+    """Build both HTTP clients with this machine's certificates and, unless switched off, its proxy."""
     proxies, bypass = _proxy() if settings.proxy_env else ({}, _nothing)
     bundle = next(
         (os.environ[name] for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE") if os.environ.get(name)), None
     )
-    return Transport(
-        now=time.time,
-        connect_timeout=settings.connect_timeout,
-        ca_bundle=bundle,
-        proxies=proxies,
-        bypass=bypass,
+    patience = settings.connect_timeout
+    return (
+        Transport(now=time.time, connect_timeout=patience, ca_bundle=bundle, proxies=proxies, bypass=bypass),
+        GitHub(now=time.time, connect_timeout=patience, ca_bundle=bundle, proxies=proxies, bypass=bypass),
     )
 
 

@@ -77,7 +77,7 @@ def client_at(
     made = settings_at(url, **settings)
     client = transport(clock)
     return CopilotClient(
-        made, tokens or tokens_at(url, clock, settings=made, client=client), client, now=clock, new_id=Ids()
+        made, tokens or tokens_at(url, clock, settings=made), client, now=clock, new_id=Ids()
     )
 
 

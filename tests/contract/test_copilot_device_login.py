@@ -7,25 +7,16 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from core.copilot.device_login import DeviceCode, DeviceLogin, LoginGranted, LoginPending
+from core.copilot.github import GitHub
 from core.errors import GatewayError
 from core.settings import Settings
-from tests.unit.copilot.doubles import (
-    Clock,
-    answers,
-    close,
-    closed_transports,
-    scripted,
-    settings_at,
-    transport,
-)
-
-__all__ = ["closed_transports"]  # a fixture that closes what `transport` opened
+from tests.unit.copilot.doubles import Clock, answers, close, scripted, settings_at
 
 CODE = {"device_code": "dev-secret", "user_code": "WDJB-MJHT", "expires_in": 900, "interval": 5}
 
 
 def login_at(url: str, clock: Clock, **settings: str) -> DeviceLogin:
-    return DeviceLogin(settings_at(url, **settings), transport(clock), now=clock)
+    return DeviceLogin(settings_at(url, **settings), GitHub(now=clock), now=clock)
 
 
 def code(clock: Clock, interval: float = 5) -> DeviceCode:
@@ -76,7 +67,7 @@ def test_a_foreign_page_is_replaced_by_github_s_own(httpserver: HTTPServer) -> N
 
 def test_direct_identity_needs_an_own_app() -> None:
     with pytest.raises(GatewayError, match="Register one on GitHub") as caught:
-        DeviceLogin(Settings(identity="direct"), transport(Clock()), now=Clock()).start()
+        DeviceLogin(Settings(identity="direct"), GitHub(now=Clock()), now=Clock()).start()
     assert caught.value.kind == "login_required"
 
 

@@ -7,6 +7,7 @@ import pytest
 from core.copilot.catalogue import Catalogue
 from core.copilot.client import CopilotClient
 from core.copilot.device_login import DeviceLogin
+from core.copilot.github import GitHub
 from core.copilot.headers import has_image
 from core.copilot.usage import Allowance, Quota, fetch_quota
 from core.errors import GatewayError
@@ -47,7 +48,7 @@ def client_of(
     settings = Settings(github_url=fake.github_url, github_api_url=fake.api_url, **more)  # type: ignore[arg-type]
     client = transport(clock)
     secrets = MemorySecrets(token or fake.token)
-    tokens = tokens_at("", clock, secrets=secrets, settings=settings, client=client)
+    tokens = tokens_at("", clock, secrets=secrets, settings=settings)
     return CopilotClient(settings, tokens, client, now=clock, new_id=Ids())
 
 
@@ -100,7 +101,7 @@ def test_an_account_that_moves_hosts_is_followed(fake: FakeCopilot) -> None:
 def test_the_usage_document_s_host_is_never_used(fake: FakeCopilot) -> None:
     fake.account.user_host = "business"
     client = client_of(fake)
-    fetch_quota(client.transport, client.settings, client.tokens.github_token(), now=client.now)
+    fetch_quota(GitHub(now=client.now), client.settings, client.tokens.github_token(), now=client.now)
     client.open(CHAT).read_all()
     assert [entry.host for entry in fake.requests("/chat/completions")] == ["individual"]
 
@@ -133,7 +134,7 @@ def test_the_live_list_becomes_models(fake: FakeCopilot) -> None:
 def test_a_login_from_code_to_token(fake: FakeCopilot) -> None:
     clock = Clock()
     settings = Settings(github_url=fake.github_url, github_api_url=fake.api_url)
-    login = DeviceLogin(settings, transport(clock), now=clock)
+    login = DeviceLogin(settings, GitHub(now=clock), now=clock)
     fake.clock.freeze(clock())
 
     def wait(seconds: float) -> None:
@@ -154,7 +155,7 @@ def test_a_login_from_code_to_token(fake: FakeCopilot) -> None:
 def test_a_denied_login_ends(fake: FakeCopilot) -> None:
     clock = Clock()
     settings = Settings(github_url=fake.github_url, github_api_url=fake.api_url)
-    login = DeviceLogin(settings, transport(clock), now=clock)
+    login = DeviceLogin(settings, GitHub(now=clock), now=clock)
     code = login.start()
     fake.state.decide_device(code.user_code, "denied")
     with pytest.raises(GatewayError) as caught:
@@ -187,7 +188,7 @@ def test_an_unknown_model_has_its_code(fake: FakeCopilot) -> None:
 
 def test_the_quota_is_read(fake: FakeCopilot) -> None:
     client = client_of(fake)
-    quota = fetch_quota(client.transport, client.settings, client.tokens.github_token(), now=client.now)
+    quota = fetch_quota(GitHub(now=client.now), client.settings, client.tokens.github_token(), now=client.now)
     assert isinstance(quota, Quota)
     assert quota.login == "octocat"
     premium = quota.allowances["premium_interactions"]
@@ -200,5 +201,5 @@ def test_a_revoked_login_cannot_read_the_quota(fake: FakeCopilot) -> None:
     token = client.tokens.github_token()
     fake.account.revoked = True
     with pytest.raises(GatewayError) as caught:
-        fetch_quota(client.transport, client.settings, token, now=client.now)
+        fetch_quota(GitHub(now=client.now), client.settings, token, now=client.now)
     assert caught.value.kind == "login_required"

@@ -11,8 +11,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from core.copilot.github import GitHub
 from core.copilot.token import CopilotToken, CopilotTokens
-from core.copilot.transport import Transport
 from core.errors import GatewayError
 from core.ports import GITHUB_TOKEN
 from core.settings import Secret, Settings
@@ -24,14 +24,11 @@ from tests.unit.copilot.doubles import (
     MemoryState,
     answers,
     close,
-    closed_transports,
     grant,
     scripted,
     settings_at,
     tokens_at,
 )
-
-__all__ = ["closed_transports"]  # a fixture that closes what `transport` opened
 
 EXCHANGE = "/copilot_internal/v2/token"
 ENVELOPE = {
@@ -312,15 +309,13 @@ def _one_process(
     url: str, path: Path, gate: "multiprocessing.synchronize.Barrier", found: "multiprocessing.Queue[str]"
 ) -> None:
     now = time.time
-    client = Transport(now=now)
     state = SqliteStateStore(path, now)
     tokens = CopilotTokens(
-        settings_at(url), MemorySecrets(), state, client, now=now, new_id=lambda: f"{id(gate)}-{time.time_ns()}-{_pid()}",
+        settings_at(url), MemorySecrets(), state, GitHub(now=now), now=now, new_id=lambda: f"{id(gate)}-{time.time_ns()}-{_pid()}",
         wait=time.sleep,
     )  # fmt: skip
     gate.wait(60)
     found.put(str(tokens.current().value))
-    client.close()
     state.close()
 
 

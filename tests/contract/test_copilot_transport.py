@@ -5,7 +5,6 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -23,6 +22,7 @@ from tests.unit.copilot.doubles import (
     transport,
     whole,
 )
+from tests.unit.copilot.tunnels import proxying, secure
 
 __all__ = ["closed_transports"]  # a fixture that closes what `transport` opened
 
@@ -244,22 +244,6 @@ def certificate() -> Iterator[Certificate]:
     made.remove()
 
 
-@contextmanager
-def secure(certificate: Certificate, *scripts: Script) -> Iterator[str]:
-    """The same scripts behind TLS."""
-    context = certificate.server_context()
-
-    def wrapped(script: Script) -> Script:
-        def run(connection: socket.socket) -> None:
-            with context.wrap_socket(connection, server_side=True) as tls:
-                script(tls)
-
-        return run
-
-    with scripted(*map(wrapped, scripts)) as url:
-        yield url.replace("http://", "https://")
-
-
 def test_tls_waits_in_slices_too(certificate: Certificate) -> None:
     """TLS 1.3 sends session tickets first: the socket is readable though no answer is there."""
     go = threading.Event()
@@ -303,33 +287,9 @@ def test_a_missing_bundle_is_named() -> None:
         transport(Clock(), ca_bundle="/nowhere/ca.pem").send("GET", "https://127.0.0.1:9", {})
 
 
-def _proxy(seen: list[bytes], status: bytes = b"200 OK") -> Script:
-    def run(connection: socket.socket) -> None:
-        request = read_request(connection)
-        seen.append(request)
-        connection.sendall(b"HTTP/1.1 " + status + b"\r\n\r\n")
-        if not status.startswith(b"200"):
-            return
-        host, _, port = request.split(b" ")[1].decode().rpartition(":")
-        with socket.create_connection((host, int(port))) as onward:
-            _pump(connection, onward)
-
-    return run
-
-
-def _pump(left: socket.socket, right: socket.socket) -> None:
-    other = {left: right, right: left}
-    while True:
-        for ready in select.select([left, right], [], [])[0]:
-            part = ready.recv(65536)
-            if not part:
-                return
-            other[ready].sendall(part)
-
-
 def test_https_goes_through_the_proxy_with_its_credentials(certificate: Certificate) -> None:
     seen: list[bytes] = []
-    with secure(certificate, answers(whole(b"one"))) as url, scripted(_proxy(seen)) as proxy:
+    with secure(certificate, answers(whole(b"one"))) as url, scripted(proxying(seen)) as proxy:
         proxies = {"https": proxy.replace("http://", "http://me:p%40ss@")}
         client = transport(Clock(), ca_bundle=str(certificate.path), proxies=proxies)
         assert opened(client, url).read_all(timeout=5) == b"one"
@@ -349,7 +309,7 @@ def test_a_host_named_in_no_proxy_is_reached_directly(certificate: Certificate) 
 
 def test_a_proxy_that_refuses_is_told_without_its_password() -> None:
     seen: list[bytes] = []
-    with scripted(_proxy(seen, b"407 Proxy Authentication Required")) as proxy:
+    with scripted(proxying(seen, b"407 Proxy Authentication Required")) as proxy:
         client = transport(Clock(), proxies={"https": proxy.replace("http://", "http://me:hush@")})
         with pytest.raises(TransportError, match="407; check its user") as caught:
             client.send("GET", "https://api.github.com/", {})
@@ -394,12 +354,3 @@ def test_ipv6_loopback_is_reached_and_named_rightly() -> None:
         assert opened(transport(Clock()), f"http://[::1]:{port}").read_all(timeout=5) == b"six"
         thread.join(5)
     assert f"host: [::1]:{port}\r\n".encode() in seen[0]
-
-
-def test_a_small_fetch_has_a_limit_in_time() -> None:
-    go = threading.Event()
-    with scripted(answers(then=lambda _connection: go.wait(5) and None)) as url:
-        with pytest.raises(TransportError) as caught:
-            transport(Clock()).fetch("GET", url, {}, timeout=0.01)
-        go.set()
-    assert caught.value.kind == "timeout"

@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from core.copilot.device_login import DeviceLogin
-from core.copilot.transport import Transport
+from core.copilot.github import GitHub
 from core.errors import GatewayError
 from core.settings import Settings
 from infra.cli.login import log_in
@@ -39,12 +38,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def login(httpserver: HTTPServer, clock: Clock) -> Iterator[DeviceLogin]:
+def login(httpserver: HTTPServer, clock: Clock) -> DeviceLogin:
     settings = Settings(github_url=httpserver.url_for("").rstrip("/"))
     httpserver.expect_request("/login/device/code").respond_with_json(CODE)
-    transport = Transport(now=clock.now)
-    yield DeviceLogin(settings, transport, now=clock.now)
-    transport.close()
+    return DeviceLogin(settings, GitHub(now=clock.now), now=clock.now)
 
 
 def answer(httpserver: HTTPServer, *bodies: dict[str, object] | str) -> None:

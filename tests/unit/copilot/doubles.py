@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from core.copilot.github import GitHub
 from core.copilot.token import CopilotTokens
 from core.copilot.transport import Transport
 from core.ports import GITHUB_TOKEN
@@ -125,13 +126,12 @@ def tokens_at(
     state: MemoryState | None = None,
     secrets: MemorySecrets | None = None,
     settings: Settings | None = None,
-    client: Transport | None = None,
 ) -> CopilotTokens:
     return CopilotTokens(
         settings or settings_at(url),
         secrets or MemorySecrets(),
         state or MemoryState(clock),
-        client or transport(clock),
+        GitHub(now=clock),
         now=clock,
         new_id=Ids(),
         wait=clock.wait,
