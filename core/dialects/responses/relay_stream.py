@@ -55,6 +55,15 @@ class EventFacts(Struct):
     copilot_usage: CopilotUsage | None = None
 
 
+class DeltaFacts(Struct):
+    """What the relay looks at in a delta."""
+
+    type: str
+    sequence_number: int
+    output_index: int
+    item_id: str
+
+
 class ItemFacts(Struct):
     """What the relay looks at in an output item."""
 
@@ -72,6 +81,7 @@ class ResponseFacts(Struct):
     usage: WireUsage | None = None
 
 
+_decode_delta = msgspec.json.Decoder(DeltaFacts).decode
 _decode_facts = msgspec.json.Decoder(EventFacts).decode
 _decode_item = msgspec.json.Decoder(ItemFacts).decode
 _decode_response = msgspec.json.Decoder(ResponseFacts).decode
@@ -127,7 +137,7 @@ class ResponsesRelay:
                 self._next += 1
                 out.append(block)
                 continue
-            out.append(self._guarded(block))
+            out.append(self._delta(block) or self._guarded(block))
             if self._ends():
                 break
         forwarded = b"".join(out)
@@ -157,6 +167,24 @@ class ResponsesRelay:
         self._state = "over"
         response = Envelope(self._echo, self._response_id).render("failed", [], error=failed_error(error))
         return opening + self._own("response.failed", response)
+
+    def _delta(self, block: bytes) -> bytes:
+        """Put the right id and number into a delta in place; nothing where that cannot be done by bytes alone."""
+        head, _, data = block.partition(b"\ndata: ")
+        if head + b"\n" not in FAST or b"\n" in data[:-2]:
+            return b""
+        try:
+            facts = _decode_delta(data)
+        except JSON_ERRORS:
+            return b""  # the thorough way will say what is wrong
+        first = self._anchors.get(facts.output_index)
+        number = b'"sequence_number":%d,' % facts.sequence_number
+        item = b'"item_id":%b' % encode(facts.item_id)
+        if first is None or block.count(number) != 1 or block.count(item) != 1:
+            return b""
+        block = block.replace(number, b'"sequence_number":%d,' % self._next)
+        self._next += 1
+        return block.replace(item, b'"item_id":%b' % encode(first))
 
     # --- one event -----------------------------------------------------------------------------------------------
 

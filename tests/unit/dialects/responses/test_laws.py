@@ -45,7 +45,7 @@ from tests.unit.dialects.responses.shapes import (
     relay,
     target,
 )
-from tests.unit.dialects.responses.test_relay_stream import CLEAN, rotating
+from tests.unit.dialects.responses.test_relay_stream import CLEAN, rotating, rotating_compact
 from tests.unit.dialects.responses.test_stream_decoder import HELLO
 
 FAST = settings(max_examples=100, deadline=None)
@@ -199,7 +199,7 @@ def _bare(block: Any) -> Any:
     return block if opaque is None else structs.replace(block, opaque=structs.replace(opaque, scope=""))
 
 
-STREAMS = [HELLO, CLEAN, rotating()]
+STREAMS = [HELLO, CLEAN, rotating(), rotating_compact()]
 
 
 def mutated(seed: int) -> bytes:

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -78,6 +79,27 @@ def test_rotating_ids_are_anchored_to_the_first(size: int | None) -> None:
     folded = check_responses_stream(relay(rotating(), size))
     assert folded.response["output"][0]["id"] == "msg_a"
     assert (folded.text, folded.response["model"]) == ("Hello", "asked")
+
+
+def rotating_compact() -> bytes:
+    """Return CLEAN as Copilot would send it: every delta has another id, and a `keepalive` moves the numbers."""
+    beat = b'event: keepalive\ndata: {"type":"keepalive","sequence_number":2}\n\n'
+    blocks = CLEAN.removesuffix(b"\n\n").split(b"\n\n")
+    out = []
+    for number, block in enumerate(blocks):
+        later = number + (number >= 2)
+        moved = block.replace(b'"sequence_number":%d,' % number, b'"sequence_number":%d,' % later)
+        out += [beat] if number == 2 else []
+        out.append(re.sub(rb'"item_id":"[a-z_0-9]+"', b'"item_id":"other%d"' % number, moved) + b"\n\n")
+    return b"".join(out)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_rotating_ids_of_deltas_are_put_right_in_place(size: int | None) -> None:
+    """AC-59."""
+    stream = rotating_compact()
+    assert b"other4" in stream
+    assert relay(stream, size, ASKED) == CLEAN
 
 
 def test_foreign_events_and_trailers_are_dropped_and_numbers_close_up() -> None:
