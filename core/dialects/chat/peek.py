@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from core.dialect import Peek
-from core.dialects.chat.reading import first_byte, read
+from core.dialects.chat.reading import check_utf8, first_byte, read
 from core.dialects.chat.schema import NULL
 from core.dialects.chat.thinking import SEALED
 from core.outgoing import Initiator
@@ -41,6 +41,7 @@ _text = msgspec.json.Decoder(str)
 def peek(body: bytes) -> Peek:
     """Read the routing facts. Raises `InvalidRequestError`."""
     found = read(_body, body)
+    check_utf8(body)
     return Peek(
         model=found.model,
         stream=found.stream or False,

@@ -35,3 +35,13 @@ def read(decoder: msgspec.json.Decoder[T], raw: Raw | bytes, path: str = "$") ->
 def first_byte(raw: Raw | bytes) -> bytes:
     """Return the byte that tells a JSON value's type."""
     return bytes(memoryview(raw)[:1])
+
+
+def check_utf8(body: bytes) -> None:
+    """Refuse a body that is no UTF-8: members that are only passed on are not looked into. Raises `InvalidRequestError`."""
+    if body.isascii():
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise invalid_json(error) from error

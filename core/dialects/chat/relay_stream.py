@@ -110,7 +110,7 @@ class ChatStreamRelay:
             return
         data = data_of(event)
         if data is None:
-            if is_comment(event):
+            if is_comment(event) and event.isascii():
                 out.append(event + END)
             return
         if data[:1] != b"{":
@@ -119,6 +119,8 @@ class ChatStreamRelay:
                 self._end(out, cut=False)
             if not data or data == DONE:
                 return
+        if not data.isascii():
+            data.decode()  # what is skipped here a client will read
         self._chunk(data, decode_relay(data), out)
 
     def _chunk(self, data: bytes, chunk: RelayChunk, out: list[bytes]) -> None:

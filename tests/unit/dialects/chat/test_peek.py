@@ -58,6 +58,14 @@ def test_the_facts_are_read() -> None:
     assert CHAT.peek(body(messages=[sealed, USER])).sealed
 
 
+def test_a_body_that_is_no_utf8_is_a_400() -> None:
+    """AC-51."""
+    raw = body(metadata={"a": "ö"})
+    assert CHAT.peek(raw.replace(b"\\u00f6", "ö".encode())).model == "asked"
+    with pytest.raises(InvalidRequestError):
+        CHAT.peek(raw.replace(b"\\u00f6", b"\xff"))
+
+
 @pytest.mark.parametrize(
     ("members", "param"),
     [

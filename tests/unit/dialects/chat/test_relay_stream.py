@@ -218,6 +218,7 @@ def test_unknown_finish_reasons_are_put_right(word: str) -> None:
         ([ROLE, event({"copilot_errors": [{"code": "rate_limited"}]})], "rate_limit"),
         ([ROLE, b'{"error":{"message":"m","code":"overloaded"}}'], "overloaded"),
         ([ROLE, b"data: junk\n\n"], "upstream"),
+        ([ROLE, text("\u00e4", odd="\u00e4").replace(b"\xc3\xa4", b"\xc3")], "upstream"),
         ([ROLE, calls(call(0, "{", call_id="a", name="f")), finish("tool_calls"), DONE], "upstream"),
         ([ROLE, calls(call(0, "{}", call_id="a")), finish("tool_calls"), DONE], "upstream"),
     ],
