@@ -48,7 +48,7 @@ from tests.unit.dialects.responses.shapes import (
 from tests.unit.dialects.responses.test_relay_stream import CLEAN, rotating, rotating_compact
 from tests.unit.dialects.responses.test_stream_decoder import HELLO
 
-FAST = settings(max_examples=100, deadline=None)
+FAST = settings(max_examples=60, deadline=None)
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 names = st.text("abcXYZ_-1", min_size=1, max_size=10)
@@ -245,7 +245,7 @@ def obeys_the_grammar(stream: bytes, size: int | None) -> tuple[list[StreamEvent
     return events, ended
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.integers(), st.sampled_from(SIZES))
 def test_mutated_streams_obey_the_grammar_and_end_once(seed: int, size: int | None) -> None:
     """AC-66."""
@@ -254,7 +254,7 @@ def test_mutated_streams_obey_the_grammar_and_end_once(seed: int, size: int | No
     _ends_once(relay(stream, size))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(SIZES))
 def test_random_bytes_are_a_broken_stream_and_a_bad_request(raw: bytes, size: int | None) -> None:
     """AC-66."""
@@ -269,7 +269,7 @@ def test_random_bytes_are_a_broken_stream_and_a_bad_request(raw: bytes, size: in
         assert _status(read, raw) in {200, 400}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | words,
                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
                         st.sampled_from(["type", "role", "content", "text", "name", "call_id", "output", "tools"]), inner),

@@ -86,9 +86,9 @@ def rotating_compact() -> bytes:
     beat = b'event: keepalive\ndata: {"type":"keepalive","sequence_number":2}\n\n'
     blocks = CLEAN.removesuffix(b"\n\n").split(b"\n\n")
     out = []
-    for number, block in enumerate(blocks):
+    for number, whole in enumerate(blocks):
         later = number + (number >= 2)
-        moved = block.replace(b'"sequence_number":%d,' % number, b'"sequence_number":%d,' % later)
+        moved = whole.replace(b'"sequence_number":%d,' % number, b'"sequence_number":%d,' % later)
         out += [beat] if number == 2 else []
         out.append(re.sub(rb'"item_id":"[a-z_0-9]+"', b'"item_id":"other%d"' % number, moved) + b"\n\n")
     return b"".join(out)
