@@ -66,13 +66,14 @@ class Turn(Struct, frozen=True):
 
     def note(self, call: Call) -> Call:
         """Return the call with what this turn lost and changed."""
-        losses, repairs = call.losses, call.repairs
+        # A lane counts what it cannot hand on; `store` is this module's to keep, and so is the `include` it added.
+        said = {"store", "include"} if self.includes else {"store"}
+        losses = tuple(name for name in call.losses if name not in said)
+        repairs = call.repairs
         if self.denied:
             losses = (*losses, "store")
         if self.includes and call.lane.passes_through:
             repairs = (*repairs, "include")
-        elif self.includes:
-            losses = tuple(name for name in losses if name != "include")
         return structs.replace(call, losses=losses, repairs=repairs)
 
     def watch(self, relay: StreamRelay) -> StreamRelay:
