@@ -13,8 +13,10 @@ from msgspec import Raw, Struct
 from core.copilot.client import CopilotClient
 from core.copilot.entries import decode_entry
 from core.copilot.headers import VERSION
+from core.copilot.unsupported import likely_reason, model_of
 from core.errors import GatewayError
 from core.model import Model
+from core.outgoing import Outgoing
 from core.ports import StateStore, StoreError
 from core.settings import Settings
 
@@ -24,7 +26,8 @@ _KIND: Final = "copilot-catalogue"
 _LEASES: Final = "copilot-catalogue-lease"
 _LEASE: Final = 30.0
 _KEEP: Final = 86_400.0  # how long a stale list is better than none
-_PAUSE: Final = 60.0  # after a failed refresh
+_PATIENCE: Final = 20.0  # for the head of the list: requests wait for it, and the lease is longer
+_PAUSE: Final = 60.0  # after a failed refresh; also between two that a refused model asked for
 _SHORT_PAUSE: Final = 2.0  # the same without any list: requests that waited together fail together
 _LIMIT: Final = 8 * 1024 * 1024
 
@@ -61,7 +64,9 @@ class Catalogue:
         self._lock = threading.Lock()
         self._listing: _Listing | None = None
         self._retry_at = 0.0
+        self._recheck_at = 0.0
         self._failure: GatewayError | None = None
+        client.why_unsupported = self.why_unsupported
 
     def models(self) -> tuple[Model, ...]:
         """Return the models, at most `catalogue_ttl` seconds old, or older ones when they cannot be refreshed.
@@ -84,6 +89,29 @@ class Catalogue:
         """Fetch the list now and return it; raises GatewayError when that fails (the old list stays in use)."""
         with self._lock:
             return self._fetched(self._key()).models
+
+    def why_unsupported(self, outgoing: Outgoing) -> str:
+        """Say why upstream may have refused the model of this request; empty when nothing is known.
+
+        The list is fetched anew for it, at most once a minute, so that the next request is judged by what holds now.
+        """
+        model_id = model_of(outgoing)
+        if not model_id:
+            return ""
+        self._recheck()
+        listing = self._listing
+        return "" if listing is None else likely_reason(model_id, outgoing.path, listing.models)
+
+    def _recheck(self) -> None:
+        if self._now() < self._recheck_at or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._recheck_at = self._now() + _PAUSE
+            self._fetched(self._key())
+        except GatewayError as error:
+            _log.warning("copilot.catalogue_refresh_failed kind=%s code=%s", error.kind, error.code)
+        finally:
+            self._lock.release()
 
     def _is_fresh(self, listing: _Listing) -> bool:
         return self._now() - listing.fetched_at < self._settings.catalogue_ttl
@@ -117,7 +145,7 @@ class Catalogue:
             self._release(key, owner)
 
     def _fetched(self, key: str) -> _Listing:
-        models = decode_catalogue(self._client.get("/models"), self._settings)
+        models = decode_catalogue(self._client.get("/models", patience=_PATIENCE), self._settings)
         listing = self._listing = _Listing(models, self._now())
         self._retry_at, self._failure = 0.0, None
         try:

@@ -62,14 +62,25 @@ class CopilotClient:
         self.transport = transport
         self.now = now
         self.new_id = new_id
+        # Asked when upstream refuses the model of a request; the catalogue puts itself here.
+        self.why_unsupported: Callable[[Outgoing], str] = lambda _outgoing: ""
 
-    def begin(self, outgoing: Outgoing, *, method: str = "POST") -> "PendingReply":
-        """Prepare a request; nothing is sent before the first `wait`."""
-        return PendingReply(self, outgoing, method)
+    def begin(
+        self, outgoing: Outgoing, *, method: str = "POST", patience: float | None = None
+    ) -> "PendingReply":
+        """Prepare a request; nothing is sent before the first `wait`.
 
-    def open(self, outgoing: Outgoing, *, method: str = "POST") -> "UpstreamReply":
+        `patience` is how many seconds the head of the reply may take in all; None: `first_byte_timeout`.
+        """
+        return PendingReply(
+            self, outgoing, method, self.settings.first_byte_timeout if patience is None else patience
+        )
+
+    def open(
+        self, outgoing: Outgoing, *, method: str = "POST", patience: float | None = None
+    ) -> "UpstreamReply":
         """Send and wait for the head of a successful reply; raises GatewayError."""
-        pending = self.begin(outgoing, method=method)
+        pending = self.begin(outgoing, method=method, patience=patience)
         while (reply := pending.wait(self.settings.first_byte_timeout)) is None:
             pass
         return reply
@@ -81,9 +92,10 @@ class CopilotClient:
         """
         return self.open(Outgoing(path=path, body=body, initiator="agent")).read_all()
 
-    def get(self, path: str) -> bytes:
+    def get(self, path: str, *, patience: float | None = None) -> bytes:
         """Get a whole document below the API host; raises GatewayError."""
-        return self.open(Outgoing(path=path, body=b"", initiator="agent"), method="GET").read_all()
+        asked = Outgoing(path=path, body=b"", initiator="agent")
+        return self.open(asked, method="GET", patience=patience).read_all()
 
 
 class PendingReply:
@@ -94,19 +106,20 @@ class PendingReply:
     initiator, because upstream turned the first away before it counted.
     """
 
-    def __init__(self, client: CopilotClient, outgoing: Outgoing, method: str) -> None:
+    def __init__(self, client: CopilotClient, outgoing: Outgoing, method: str, patience: float) -> None:
         self._client = client
         self._outgoing = outgoing
         self._method = method
         self._attempt: Pending | None = None
         self._token: CopilotToken | None = None
         self._spent: set[_Remedy] = set()
-        self._deadline = client.now() + client.settings.first_byte_timeout
+        self._patience = patience
+        self._deadline = client.now() + patience
 
     def wait(self, timeout: float) -> "UpstreamReply | None":
         """Drive the request for up to `timeout` silent seconds; return the reply, or None while upstream is silent.
 
-        Raises GatewayError for every failure that no remedy helps, and `timeout` after `first_byte_timeout`. Opening a
+        Raises GatewayError for every failure that no remedy helps, and `timeout` when its patience ends. Opening a
         connection and renewing the token are not interrupted by `timeout`; they have limits of their own.
         """
         until = self._client.now() + timeout
@@ -155,7 +168,7 @@ class PendingReply:
         if self._client.now() >= self._deadline:
             self.close()
             raise GatewayError(
-                f"Copilot did not begin to answer within {self._client.settings.first_byte_timeout:g} seconds.",
+                f"Copilot did not begin to answer within {self._patience:g} seconds.",
                 kind="timeout",
                 code="first_byte_timeout",
             )
@@ -185,7 +198,8 @@ class PendingReply:
             )
             if remedy is _Remedy.AGAIN or self._renew():
                 return None
-        raise as_error(failure)
+        reason = self._client.why_unsupported(self._outgoing) if failure.is_unsupported_model else ""
+        raise as_error(failure, reason)
 
     def _failure(self, raw: RawReply) -> Failure:
         try:

@@ -13,7 +13,7 @@ _NULL: Final = Raw(b"null")
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 
-_DIALECT: Final[dict[str, DialectName]] = {
+ENDPOINTS: Final[dict[str, DialectName]] = {
     "/v1/messages": "messages",
     "/responses": "responses",
     "/chat/completions": "chat",
@@ -122,7 +122,7 @@ def _dialects(endpoints: Raw, kind: str) -> tuple[DialectName, ...]:
     named = _get(endpoints, list[str], None)
     if named is None:
         return ("chat",)
-    return tuple(dict.fromkeys(_DIALECT[name] for name in named if name in _DIALECT))
+    return tuple(dict.fromkeys(ENDPOINTS[name] for name in named if name in ENDPOINTS))
 
 
 def _warnings(raw: Raw) -> tuple[str, ...]:

@@ -107,6 +107,11 @@ class Failure(Struct, frozen=True, kw_only=True):
         return self.code.partition(":")[0]
 
     @property
+    def is_unsupported_model(self) -> bool:
+        """Whether the model is what is refused, for one of several reasons that the answer does not tell apart."""
+        return self.family == "model_not_supported"
+
+    @property
     def token_is_dead(self) -> bool:
         """Whether a 401 is about the bearer, and not about the request's own content or permissions."""
         text = self.message.lower()
@@ -137,8 +142,11 @@ def read_failure(status: int, headers: Mapping[str, str], body: bytes, now: floa
     )
 
 
-def as_error(failure: Failure) -> GatewayError:
-    """Turn a refusal into the error that the client gets: kind, code, retry hint, sizes of an overflow."""
+def as_error(failure: Failure, remedy: str = "") -> GatewayError:
+    """Turn a refusal into the error that the client gets: kind, code, retry hint, sizes of an overflow.
+
+    `remedy` is what to tell the reader where more is known than upstream's words and the tables here say.
+    """
     text = f"{failure.message} {failure.code}"
     overflow = next((match for rule in _OVERFLOWS if (match := rule.search(text))), None)
     kind = "context_overflow" if overflow and failure.status == 400 else _kind(failure)  # noqa: PLR2004
@@ -148,7 +156,7 @@ def as_error(failure: Failure) -> GatewayError:
         else {}
     )
     return GatewayError(
-        _with_remedy(failure, kind),
+        f"{failure.message.rstrip()} {remedy}" if remedy else _with_remedy(failure, kind),
         kind=kind,
         status=_status(failure, kind),
         code=failure.code or _own_code(failure),

@@ -342,6 +342,19 @@ def test_a_head_that_never_comes_is_a_timeout() -> None:
     assert ("timeout", "first_byte_timeout") == (caught.value.kind, caught.value.code)
 
 
+def test_a_request_may_have_less_patience_than_the_rest() -> None:
+    """A model list that does not come must not hold a model's request up for ten minutes."""
+    clock, go = Clock(), threading.Event()
+    stalls = answers(then=lambda _connection: go.wait(5) and None)
+    with scripted(stalls) as copilot, scripted(answers(whole(_granted(copilot)))) as github:
+        pending = client_at(github, clock).begin(CHAT, patience=20.0)
+        assert pending.wait(0.01) is None
+        clock.time += 20
+        with pytest.raises(GatewayError, match="within 20 seconds"):
+            pending.wait(0.01)
+        go.set()
+
+
 def test_closing_a_reply_ends_it_upstream() -> None:
     left = threading.Event()
 
@@ -493,3 +506,60 @@ def test_refresh_fetches_now(upstream: Upstream) -> None:
     catalogue = _catalogue(upstream)
     catalogue.models()
     assert _ids(catalogue.refresh()) == _ids(catalogue.models()) == ["b"]
+
+
+REFUSED = '{"error":{"message":"The requested model is not supported.","code":"model_not_supported"}}'
+
+
+def _journey(upstream: Upstream) -> tuple[CopilotClient, Catalogue]:
+    client = upstream.client()
+    state = MemoryState(upstream.clock)
+    return client, Catalogue(client.settings, client, state, now=upstream.clock, new_id=Ids())
+
+
+def _refusal(client: CopilotClient) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        client.open(CHAT)
+    return caught.value
+
+
+def test_a_refused_model_refreshes_the_list_so_that_the_next_request_sees_the_truth(
+    upstream: Upstream,
+) -> None:
+    client, catalogue = _journey(upstream)
+    upstream.answers = [_listed("gpt-4.1", "b"), Response(REFUSED, 400), _listed("b")]
+    assert _ids(catalogue.models()) == ["gpt-4.1", "b"]
+    error = _refusal(client)
+    expected = (
+        "The requested model is not supported. Copilot's model list does not name it for this account: it is unknown, "
+        "retired or outside your plan."
+    )
+    assert ("not_found", "model_not_supported", expected) == (error.kind, error.code, error.message)
+    assert _ids(catalogue.models()) == ["b"]
+
+
+def test_refused_models_refresh_the_list_once_a_minute(upstream: Upstream) -> None:
+    client, catalogue = _journey(upstream)
+    refused = Response(REFUSED, 400)
+    upstream.answers = [_listed("gpt-4.1"), refused, _listed("gpt-4.1"), refused, refused]
+    catalogue.models()
+    messages = {_refusal(client).message for _ in range(3)}
+    assert (1, 5) == (len(messages), len(upstream.requests))
+    upstream.clock.time += 60
+    upstream.answers = [refused, _listed("b")]
+    _refusal(client)
+    assert _ids(catalogue.models()) == ["b"]
+
+
+def test_a_refused_model_is_told_though_the_list_cannot_be_fetched(upstream: Upstream) -> None:
+    client, catalogue = _journey(upstream)
+    upstream.answers = [_listed("gpt-4.1"), Response(REFUSED, 400), Response("", 404)]
+    catalogue.models()
+    assert "closed to this client identity" in _refusal(client).message
+    assert _ids(catalogue.models()) == ["gpt-4.1"]
+
+
+def test_without_any_list_the_usual_reasons_are_told(upstream: Upstream) -> None:
+    client, _catalogue = _journey(upstream)
+    upstream.answers = [Response(REFUSED, 400), Response("", 404)]
+    assert "may be switched off by a policy" in _refusal(client).message
