@@ -56,7 +56,7 @@ pyright: $(DEVELOPED)
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
 imports: $(DEVELOPED)
-	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports
 
 format: $(DEVELOPED) ## format the code and repair what ruff can
 	@$(BIN)/ruff format .
