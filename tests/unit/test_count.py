@@ -5,7 +5,20 @@ from base64 import b64encode
 
 import pytest
 
-from core.canonical import Document, HostedTool, Image, Message, Native, Opaque, Request, Text, Thinking, Tool, ToolResult, ToolUse
+from core.canonical import (
+    Document,
+    HostedTool,
+    Image,
+    Message,
+    Native,
+    Opaque,
+    Request,
+    Text,
+    Thinking,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
 from core.count import estimate_tokens, image_tokens
 
 
@@ -14,7 +27,9 @@ def request(*content: object, **members: object) -> Request:
 
 
 def png(width: int, height: int) -> str:
-    return b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\0" * 40).decode()
+    return b64encode(
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", width, height) + b"\0" * 40
+    ).decode()
 
 
 def test_an_empty_request_is_never_0_or_1() -> None:
@@ -26,7 +41,11 @@ def test_an_empty_request_is_never_0_or_1() -> None:
 def test_more_text_is_more_tokens_and_claude_counts_more() -> None:
     """AC-52."""
     short, long = request(Text("one word")), request(Text("one word " * 100))
-    assert estimate_tokens(short, "gpt-5") < estimate_tokens(long, "gpt-5") < estimate_tokens(long, "claude-sonnet-4.6")
+    assert (
+        estimate_tokens(short, "gpt-5")
+        < estimate_tokens(long, "gpt-5")
+        < estimate_tokens(long, "claude-sonnet-4.6")
+    )
 
 
 @pytest.mark.parametrize(

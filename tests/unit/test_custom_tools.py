@@ -16,7 +16,9 @@ def test_text_survives_wrapping(text: str) -> None:
     assert unwrap_input(wrap_input(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"other":1}', "[]", '{"input":3}', "*** Begin Patch", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"other":1}', "[]", '{"input":3}', "*** Begin Patch", "[" * 100_000]
+)
 def test_text_that_was_never_wrapped_comes_back_as_it_is(text: str) -> None:
     assert unwrap_input(text) == text
 

@@ -69,7 +69,8 @@ class MessagesRelay:
     """Relay a stream.
 
     Invariants: `_index` is the index of the client's open or next block, `_open` the open block or None. `_phase` goes
-    "before" -> "inside" -> "after" (a terminal event was forwarded). `_failure` waits until the bytes before it are out.
+    "before" -> "inside" -> "after" (a terminal event was forwarded). `_failure` waits until the bytes before it are out; `_unsent`
+    are the bytes of an event that upstream's cut left without its blank line, for `error` to send.
     """
 
     def __init__(self, echo: Echo) -> None:
@@ -81,6 +82,7 @@ class MessagesRelay:
         self._open: _Open | None = None
         self._stopped = False
         self._broken_call = ""
+        self._unsent = b""
         self._failure: GatewayError | None = None
         self._on: Final[dict[str, Callable[[EventIn, bytes, list[bytes]], None]]] = {
             "message_start": self._message_start,
@@ -120,10 +122,9 @@ class MessagesRelay:
         if self._phase == "after":
             return b""
         out = self._take(self._sse.close())
-        if self._failure is not None:
-            raise self._failure
         if self._phase != "after":
-            raise UpstreamProtocolError("the upstream stream ended before message_stop")
+            self._unsent = out
+            raise self._failure or UpstreamProtocolError("the upstream stream ended before message_stop")
         return out
 
     def error(self, error: GatewayError) -> bytes:
@@ -132,7 +133,7 @@ class MessagesRelay:
             return b""
         closing = BLOCK_STOP % self._index if self._open is not None else b""
         self._phase, self._open = "after", None
-        return closing + error_event(error)
+        return self._unsent + closing + error_event(error)
 
     def _take(self, events: list[ServerSentEvent]) -> bytes:
         out: list[bytes] = []
@@ -153,7 +154,7 @@ class MessagesRelay:
         event = read_event(wire)
         if event is None:
             return
-        data = one_line(wire.data)
+        data = _legible(wire.data)
         delta, opened = event.delta, self._open
         if delta is not None and opened is not None and event.index == opened.wire_index == self._index:
             kind = delta.type
@@ -189,12 +190,7 @@ class MessagesRelay:
             raise UpstreamProtocolError("upstream sent a malformed message_start") from None
         self._phase = "inside"
         self._tap.take(message.usage, event.copilot_usage)
-        whole = (
-            members.keys() >= REQUIRED
-            and message.usage is not None
-            and message.id != ""
-            and not message.content
-        )
+        whole = _is_whole(members, message)
         if whole and bytes(members["model"]) == _encode(self._echo.model):
             out.append(_event(b"message_start", data))
             return
@@ -325,6 +321,31 @@ def _carries(delta: DeltaIn, data: bytes) -> bool:
     if name is None:
         return bool(delta.type)
     return name in raw_members(raw_members(data)["delta"])
+
+
+def _is_whole(members: dict[str, Any], message: ReplyIn) -> bool:
+    """Tell whether a `message_start` has all that strict clients want of it."""
+    usage = message.usage
+    return (
+        members.keys() >= REQUIRED
+        and (message.type, bytes(members["role"])) == ("message", b'"assistant"')
+        and message.id != ""
+        and not message.content
+        and message.stop_reason is None
+        and usage is not None
+        and usage.input_tokens is not None
+        and usage.output_tokens is not None
+    )
+
+
+def _legible(data: bytes) -> bytes:
+    """Return an event's JSON on one line. Raises `UpstreamProtocolError` where a member nobody looked at is no UTF-8."""
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            raise UpstreamProtocolError("upstream sent an event that is not UTF-8") from None
+    return one_line(data)
 
 
 def _raw(value: Raw | UnsetType) -> Raw:

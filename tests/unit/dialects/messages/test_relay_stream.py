@@ -113,6 +113,15 @@ def test_a_cut_stream_ends_in_one_error_event(size: int | None) -> None:
     assert folded.error == {"type": "api_error", "message": "the upstream stream ended before message_stop"}
 
 
+def test_an_event_that_the_cut_left_without_its_blank_line_is_not_lost() -> None:
+    """AC-05."""
+    relay = MESSAGES.relay(echo())
+    out = relay.feed((start() + text_block(0, "a"))[:-1])
+    with pytest.raises(UpstreamProtocolError) as caught:
+        relay.close()
+    assert check_messages_stream(out + relay.error(caught.value)).text == "a"
+
+
 def test_upstreams_error_event_is_ours_to_say() -> None:
     """AC-08."""
     relay = MESSAGES.relay(echo())
@@ -121,6 +130,12 @@ def test_upstreams_error_event_is_ours_to_say() -> None:
         relay.close()
     error = check_messages_stream(out + relay.error(caught.value)).error
     assert error == {"type": "overloaded_error", "message": "busy"}
+
+
+def test_bytes_that_are_no_text_are_never_forwarded() -> None:
+    """AC-66."""
+    with pytest.raises(UpstreamProtocolError, match="UTF-8"):
+        relayed(start().replace(b"assistant", b"ass\x80stant"))
 
 
 def test_a_bare_error_at_the_end_of_the_stream_is_read() -> None:
