@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from core.canonical import Thinking
+from core.dialects.chat.orphans import CALLS, settle
 from core.dialects.chat.reading import first_byte, read
 from core.dialects.chat.repairs import Draft
 from core.dialects.chat.schema import NOTHING, NULL, encode
@@ -31,9 +32,10 @@ _string = msgspec.json.Decoder(str)
 
 
 def repair_messages(draft: Draft) -> None:
-    """Repair the assistant's turns. Raises `UnsupportedFeatureError` for a prefill that the model refuses."""
+    """Repair the assistant's turns and what answers them. Raises `UnsupportedFeatureError` for a prefill that the model refuses."""
     raw = draft.members["messages"]
-    if b'"assistant"' not in bytes(raw):
+    body = bytes(raw)
+    if b'"assistant"' not in body and CALLS not in body:
         return
     messages = read(_messages, raw, "$.messages")
     changed = False
@@ -42,6 +44,9 @@ def repair_messages(draft: Draft) -> None:
             repaired = _repaired(message, f"$.messages[{index}]", draft)
             if repaired is not None:
                 messages[index], changed = repaired, True
+    settled = settle(messages, draft.notes) if CALLS in body else None
+    if settled is not None:
+        messages, changed = settled, True
     _check_prefill(messages, draft)
     if changed:
         draft.put("messages", Raw(encode(messages)))

@@ -125,6 +125,23 @@ def test_sealed_thinking_goes_home_and_nowhere_else() -> None:
     assert (("thinking",), ("sealed_thinking",)) == (found.losses, found.repairs)
 
 
+def test_calls_and_results_that_lost_each_other_are_repaired() -> None:
+    """AC-46."""
+    asked = {
+        "role": "assistant",
+        "tool_calls": [{"id": "a", "type": "function"}, {"id": "b", "type": "function"}],
+    }
+    result = {"role": "tool", "tool_call_id": "a", "content": "r"}
+    stray = {"role": "tool", "tool_call_id": "zz", "content": "s"}
+    found = passed(messages=[USER, asked, stray, result, USER, stray])
+    none = {"role": "tool", "content": "[no result: the call was interrupted]", "tool_call_id": "b"}
+    told = {"content": "s", "role": "user"}
+    assert [USER, asked, result, none, told, USER, told] == json.loads(found.body)["messages"]
+    assert ("orphan_tool_result", "orphan_tool_use") == found.repairs
+    raw = body(model="gpt-4.1", messages=[USER, asked, result, {**result, "tool_call_id": "b"}, USER])
+    assert raw is CHAT.relay_request(raw, Target(OLD_GPT)).body
+
+
 @pytest.mark.parametrize(
     ("model", "members", "param"),
     [
