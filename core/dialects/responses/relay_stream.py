@@ -129,15 +129,17 @@ class ResponsesRelay:
             raise UpstreamProtocolError(f"an event is larger than {MAX_EVENT_BYTES} bytes")
         out: list[bytes] = []
         for block in blocks:
+            plain = block.isascii() or _is_utf8(block)
             if (
-                block.startswith(FAST)
+                plain
+                and block.startswith(FAST)
                 and self._marker in block
                 and b'"sequence_number":%d,' % self._next in block
             ):
                 self._next += 1
                 out.append(block)
                 continue
-            out.append(self._delta(block) or self._guarded(block))
+            out.append((self._delta(block) if plain else b"") or self._guarded(block))
             if self._ends():
                 break
         forwarded = b"".join(out)
@@ -200,6 +202,7 @@ class ResponsesRelay:
         return b""
 
     def _judge(self, block: bytes) -> bytes:
+        block.decode()  # broken UTF-8 would break the client's reader
         events = SSEDecoder().feed(block.rstrip(b"\r\n") + b"\n\n")
         if not events:
             return block if block.startswith(b":") else b""  # a comment is a heartbeat
@@ -322,6 +325,14 @@ class ResponsesRelay:
         wire = Wire(self._next)
         self._next += 1
         return wire.event(kind, {"response": Raw(response)})
+
+
+def _is_utf8(block: bytes) -> bool:
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def cut(buffer: bytes) -> tuple[list[bytes], bytes]:

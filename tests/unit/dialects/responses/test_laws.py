@@ -296,6 +296,7 @@ def _there_and_back(body: bytes) -> None:
 
 def _ends_once(relayed: bytes) -> None:
     """The relay forwards what upstream said of items as it is, but begins and ends every stream itself."""
+    relayed.decode()
     kinds = [line for line in relayed.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"event: ")]
     assert kinds[0] == b"event: response.created"
     terminal = {b"event: response.completed", b"event: response.incomplete", b"event: response.failed"}

@@ -203,6 +203,11 @@ def test_a_broken_event_is_a_failure() -> None:
     assert check_responses_stream(relay(stream)).status == "failed"
 
 
+def test_broken_utf8_is_a_failure_and_never_forwarded() -> None:
+    folded = check_responses_stream(relay(CLEAN.replace("é".encode(), b"\xc3"), 64, ASKED))
+    assert (folded.status, folded.text) == ("failed", "")
+
+
 def test_pieces_cover_the_stream() -> None:
     assert b"".join(pieces(CLEAN, 7)) == CLEAN
     assert START.model == "upstream-model"
