@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Host
 from tests.emulators.calling import WEATHER
+from tests.emulators.copilot import FakeCopilot
 
 # Passed through; translated to messages; translated to chat.
 MODELS = ["gpt-5.5", "claude-sonnet-4.6", "gemini-3.8-flash"]
@@ -56,6 +57,19 @@ def test_a_tool_loop_sends_only_what_is_new(oai: openai.OpenAI, model: str, *, s
         said.previous_response_id for said in (first, second, third, fourth)
     ]
     assert [None] * 2 == [said.instructions for said in (second, fourth)]
+
+
+@both_ways
+def test_reasoning_comes_home_although_upstream_changes_its_ids(
+    oai: openai.OpenAI, fake: FakeCopilot, *, streamed: bool
+) -> None:
+    fake.set_modes("gpt-5.5", resp_rotate_ids=True)
+    asked: Any = {"model": "gpt-5.5", "reasoning": {"effort": "low", "summary": "auto"}}
+    first = ask(oai, streamed, input="My city is Paris.", **asked)
+    second = ask(oai, streamed, input="What is my city?", previous_response_id=first.id, **asked)
+    assert "Your city is Paris." == second.output_text
+    sent = json.loads(fake.requests("/responses")[-1].body)["input"]
+    assert ["message", "reasoning", "message", "message"] == [item["type"] for item in sent]
 
 
 @every_model

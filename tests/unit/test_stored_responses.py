@@ -401,7 +401,9 @@ def test_turns_follow_each_other(archive: Archive) -> None:
     third = begin(body(input="three", previous_response_id="resp_2"), archive, MOST)
     items = json.loads(third.body)["input"]
     assert ["one", "msg_a", "two", "msg_b", "three"] == [item.get("content") or item["id"] for item in items]
-    assert [json.dumps(item) for item in items] == [json.dumps(json.loads(bytes(item))) for item in third.items]
+    assert [json.dumps(item) for item in items] == [
+        json.dumps(json.loads(bytes(item))) for item in third.items
+    ]
 
 
 # Losses
