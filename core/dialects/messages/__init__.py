@@ -14,6 +14,7 @@ from core.dialect import (
     StreamRelay,
     Target,
 )
+from core.dialects.messages import heal
 from core.dialects.messages.errors import encode_error
 from core.dialects.messages.peek import peek
 from core.dialects.messages.relay_request import relay_request
@@ -66,6 +67,10 @@ class MessagesDialect:
     def relay_request(self, body: bytes, target: Target, betas: tuple[str, ...] = ()) -> Encoded:
         """Pass a client's body through."""
         return relay_request(body, target, betas)
+
+    def heal(self, body: bytes, error: GatewayError, betas: tuple[str, ...] = ()) -> Encoded | None:
+        """Return the body without what upstream refused."""
+        return heal.heal(body, error, betas)
 
     def relay_response(self, body: bytes, echo: Echo) -> bytes:
         """Pass a complete reply through."""

@@ -117,8 +117,6 @@ class MessagesRelay:
 
     def close(self) -> bytes:
         """Return the last bytes. Raises `UpstreamProtocolError` when the stream was cut."""
-        if self._failure is not None:
-            raise self._failure
         if self._phase == "after":
             return b""
         out = self._take(self._sse.close())
