@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from core.dialects.responses.schema import JSON_ERRORS
 from core.ports import StateStore
 
 KIND: Final = "stored_response"
@@ -73,7 +74,7 @@ class Archive:
             parts.append(part)
         try:
             return _decode_stored(zlib.decompress(b"".join(parts)))
-        except (zlib.error, msgspec.DecodeError):  # parts of two versions
+        except (zlib.error, *JSON_ERRORS):  # parts of two versions
             return None
 
     def delete(self, response_id: str) -> bool:

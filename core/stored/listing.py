@@ -20,10 +20,10 @@ PREFIX: Final[dict[str, str]] = {
     "custom_tool_call": "ctc_",
     "custom_tool_call_output": "ctco_",
 }
-TEXT_PART: Final[dict[str, str]] = {
-    "assistant": '[{"type":"output_text","annotations":[],"logprobs":[],"text":%s}]',
+TEXT_PART: Final[dict[str, bytes]] = {
+    "assistant": b'[{"type":"output_text","annotations":[],"logprobs":[],"text":%b}]',
 }
-INPUT_PART: Final = '[{"type":"input_text","text":%s}]'
+INPUT_PART: Final = b'[{"type":"input_text","text":%b}]'
 
 
 class Page(Struct, frozen=True):
@@ -107,5 +107,5 @@ def _complete(item: Raw, members: dict[str, Any], facts: _Facts, kind: str, item
         missing["status"] = "completed"
     if kind == "message" and is_set(facts.content) and bytes(facts.content)[:1] == b'"':
         part = TEXT_PART.get(facts.role or "", INPUT_PART)
-        missing["content"] = Raw((part % bytes(facts.content).decode()).encode())
+        missing["content"] = Raw(part % bytes(facts.content))
     return Raw(encode({**members, **missing})) if missing else item

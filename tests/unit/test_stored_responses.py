@@ -485,6 +485,11 @@ def test_an_empty_page() -> None:
     assert {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False} == pages([])
 
 
+def test_text_that_is_no_utf8_does_no_harm() -> None:
+    page = encode_page([Raw(b'{"role":"user","content":"\xff"}')], read_page({}))
+    assert b'"text":"\xff"' in page
+
+
 def test_items_that_are_none_are_left_out() -> None:
     assert [] == pages([b"1", b'"a"', b"[]", b"null", b"{"])["data"]
 
