@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core import passthrough, web_search
 from core.copilot.auto_session import AUTO, AutoSession, auto_entry
@@ -159,6 +160,26 @@ class Call(Struct, frozen=True):
     def collector(self) -> Collector:
         """Return what folds upstream's stream into the client's complete reply."""
         return Collector(self.lane, self.echo)
+
+    def healed(self, error: GatewayError) -> "Call | None":
+        """Return the call without what upstream has just refused; None when this refusal cannot be helped.
+
+        Only a refusal of the request's own content can: limits, quotas, filters and failures stand.
+        """
+        if error.kind != "invalid_request":
+            return None
+        sent = self.outgoing
+        encoded = self.lane.upstream.heal(sent.body, error, sent.betas)
+        if encoded is None or (encoded.body, encoded.betas) == (sent.body, sent.betas):
+            return None
+        return replace(
+            self,
+            outgoing=replace(
+                sent, body=encoded.body, betas=encoded.betas, vision=sent.vision and has_image(encoded.body)
+            ),
+            losses=tuple(dict.fromkeys((*self.losses, *encoded.losses))),
+            repairs=tuple(dict.fromkeys((*self.repairs, *encoded.repairs))),
+        )
 
     def complete(self, body: bytes) -> bytes:
         """Return upstream's complete reply for the client."""

@@ -178,6 +178,13 @@ class Dialect(Protocol):
         """
         ...
 
+    def heal(self, body: bytes, error: GatewayError, betas: tuple[str, ...] = ()) -> Encoded | None:
+        """Return the upstream body without what upstream has just refused, None when this refusal cannot be helped.
+
+        `betas` are the feature flags that went with it. `Encoded.repairs` names the repair, `losses` what went with it.
+        """
+        ...
+
     def relay_response(self, body: bytes, echo: Echo) -> bytes:
         """Pass a complete reply through: the asked model id, missing members filled in, known quirks repaired."""
         ...

@@ -7,9 +7,10 @@ from typing import Final
 from flask import Response, request
 
 from core.call import Call
-from core.copilot.client import PendingReply, UpstreamReply
+from core.copilot.client import UpstreamReply
 from core.dialect import Dialect, StreamRelay
 from core.errors import GatewayError
+from core.healing import HealingCall
 from core.settings import Settings
 from core.stored.turn import Turn
 from handlers.services import Services, services
@@ -50,14 +51,15 @@ def client_betas() -> tuple[str, ...]:
 
 
 def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
-    upstream = given.copilot.open(call.outgoing)
+    pending = HealingCall(given.copilot, call)
+    upstream = pending.open()
     try:
         body = call.complete(upstream.read_all()) if call.lane.passes_through else _fold(call, upstream)
     finally:
         upstream.close()
     if turn is not None:
         body = turn.complete(body)
-    return Response(body, mimetype=JSON, headers=_headers(call, upstream))
+    return Response(body, mimetype=JSON, headers=_headers(pending.call, upstream))
 
 
 def _fold(call: Call, upstream: UpstreamReply) -> bytes:
@@ -69,13 +71,14 @@ def _fold(call: Call, upstream: UpstreamReply) -> bytes:
 
 
 def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
-    pending = given.copilot.begin(call.outgoing)
+    pending = HealingCall(given.copilot, call)
     upstream = pending.wait(given.settings.commit_after)
     relay = call.relay() if turn is None else turn.watch(call.relay())
     session = ReplyStream(
         relay, call.lane.surface.ping, pending, upstream, given.settings, client_gone=_client_gone()
     )
-    response = Response(session, mimetype=EVENT_STREAM, headers=_headers(call, upstream) | STREAM_HEADERS)
+    headers = _headers(pending.call, upstream) | STREAM_HEADERS
+    response = Response(session, mimetype=EVENT_STREAM, headers=headers)
     # A generator that was never started runs no `finally`, so closing is asked of the response as well.
     response.call_on_close(session.close)
     return response
@@ -113,7 +116,7 @@ class ReplyStream:
         self,
         relay: StreamRelay,
         ping: bytes,
-        pending: PendingReply,
+        pending: HealingCall,
         upstream: UpstreamReply | None,
         settings: Settings,
         *,

@@ -14,7 +14,7 @@ from core.dialect import (
     StreamRelay,
     Target,
 )
-from core.dialects.chat import errors, response
+from core.dialects.chat import errors, heal, response
 from core.dialects.chat.peek import peek
 from core.dialects.chat.relay_request import relay_request
 from core.dialects.chat.relay_response import relay_response
@@ -65,6 +65,11 @@ class ChatDialect:
     def relay_request(self, body: bytes, target: Target, betas: tuple[str, ...] = ()) -> Encoded:  # noqa: ARG002 - chat has no betas
         """See `Dialect.relay_request`."""
         return relay_request(body, target)
+
+    def heal(self, body: bytes, error: GatewayError, betas: tuple[str, ...] = ()) -> Encoded | None:
+        """See `Dialect.heal`."""
+        del betas
+        return heal.heal(body, error)
 
     def relay_response(self, body: bytes, echo: Echo) -> bytes:
         """See `Dialect.relay_response`."""

@@ -16,6 +16,7 @@ from core.dialect import (
 )
 from core.dialects.responses import (
     errors,
+    heal,
     relay,
     relay_stream,
     request_decode,
@@ -78,6 +79,11 @@ class ResponsesDialect:
         """Pass a client's body through."""
         del betas
         return relay.relay_request(body, target)
+
+    def heal(self, body: bytes, error: GatewayError, betas: tuple[str, ...] = ()) -> Encoded | None:
+        """Return the body without what upstream refused."""
+        del betas
+        return heal.heal(body, error)
 
     def relay_response(self, body: bytes, echo: Echo) -> bytes:
         """Pass a complete reply through."""

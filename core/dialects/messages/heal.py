@@ -1,0 +1,10 @@
+"""What Copilot's Messages endpoint refuses, and the same body without it."""
+
+from core.dialect import Encoded
+from core.errors import GatewayError
+from core.refused import heal as heal_by
+
+
+def heal(body: bytes, error: GatewayError, betas: tuple[str, ...]) -> Encoded | None:
+    """See `Dialect.heal`."""
+    return heal_by((), body, error, betas)
