@@ -14,7 +14,7 @@ from core.copilot.faults import FaultKind, TransportError
 from core.copilot.transport import tls_context
 from core.copilot.wire import CONNECT_REASONS, Proxy, connect_fault, tunnel_refused
 
-_STEP: Final = 65_536  # most bytes at once, so that compressed ones cannot unfold without end
+_STEP: Final = 65_536  # most bytes at once; urllib3 2.6 is the first to keep to it for compressed bodies too
 _FAULTS: Final = (requests.RequestException, exceptions.HTTPError, OSError, UnicodeError)
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})")
 _UNCONNECTED: Final = (
