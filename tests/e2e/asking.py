@@ -77,7 +77,7 @@ _ASK: dict[str, Any] = {"chat": _ask_chat, "messages": _ask_messages, "responses
 
 @dataclass
 class Told:
-    """What a client understood. `stop` is how it ended: stop, tools, length, filter or error."""
+    """What a client understood; arguments that were cut off are text. `stop` is how it ended: stop, tools, length, filter or error."""
 
     text: str
     thinking: str = ""
@@ -97,10 +97,18 @@ def read_reply(surface: str, body: bytes) -> Told:
     return _READ_REPLY[surface](json.loads(body))
 
 
+def _arguments(text: str) -> Any:
+    """Return a call's arguments; those that were cut off stay the text that they are."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _chat_stream(wire: bytes) -> Told:
     reply = check_chat_stream(wire)
     return Told(
-        reply.text, reply.thinking, [(call.name, json.loads(call.arguments)) for call in reply.calls],
+        reply.text, reply.thinking, [(call.name, _arguments(call.arguments)) for call in reply.calls],
         "error" if reply.error else _STOP[str(reply.finish_reason)], reply.model, bool(reply.usage),
     )  # fmt: skip
 
@@ -108,7 +116,8 @@ def _chat_stream(wire: bytes) -> Told:
 def _chat_reply(body: dict[str, Any]) -> Told:
     [choice] = body["choices"]
     message = choice["message"]
-    calls = [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in message.get("tool_calls") or []]
+    called = [call["function"] for call in message.get("tool_calls") or []]
+    calls = [(function["name"], _arguments(function["arguments"])) for function in called]
     thinking = message.get("reasoning_text") or message.get("reasoning_content") or ""
     return Told(message["content"] or "", thinking, calls, _STOP[choice["finish_reason"]], body["model"], bool(body["usage"]))
 
@@ -117,7 +126,7 @@ def _messages(content: list[Any], stop: str | None, model: str, usage: dict[str,
     return Told(
         "".join(block["text"] for block in content if block["type"] == "text"),
         "".join(block["thinking"] for block in content if block["type"] == "thinking"),
-        [(block["name"], block["input"]) for block in content if block["type"] == "tool_use"],
+        [(block["name"], block.get("partial", block["input"])) for block in content if block["type"] == "tool_use"],
         _STOP[str(stop)], model, usage.get("output_tokens", 0) > 0,
     )  # fmt: skip
 
@@ -133,12 +142,13 @@ def _messages_reply(body: dict[str, Any]) -> Told:
 
 
 def _responses_stream(wire: bytes) -> Told:
-    return _responses_reply(check_responses_stream(wire).response)
+    # A relay forwards upstream's line ends; every SSE reader takes either.
+    return _responses_reply(check_responses_stream(wire.replace(b"\r\n", b"\n")).response)
 
 
 def _responses_reply(body: dict[str, Any]) -> Told:
     reply = folded(body)
-    calls = [(call["name"], json.loads(call["arguments"])) for call in reply.calls]
+    calls = [(call["name"], _arguments(call["arguments"])) for call in reply.calls]
     stop = "tools" if calls and reply.status == "completed" else _STOP[reply.status]
     return Told(reply.text, reply.reasoning, calls, stop, body["model"], bool(body["usage"]))
 
