@@ -169,10 +169,9 @@ def test_a_refused_connection_says_so() -> None:
     assert ("connect", "cannot connect to 127.0.0.1: the connection was refused") == (error.kind, str(error))
 
 
-@pytest.mark.parametrize("host", ["x" * 64 + ".example", "[::1", "a..b"])
+@pytest.mark.parametrize("host", ["x" * 64 + ".example", "a..b"])
 def test_an_impossible_host_is_a_fault_like_any_other(host: str) -> None:
-    with pytest.raises((TransportError, ValueError)):
-        fetch(f"https://{host}")
+    assert fault(f"https://{host}").kind in {"connect", "protocol"}
 
 
 @pytest.mark.parametrize("value", ["token gho_canary\r\nx: y", "gho_canary\u20ac"])
