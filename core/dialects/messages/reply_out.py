@@ -26,7 +26,15 @@ from core.dialects.messages.blocks_out import (
     server_result_wire,
     server_use_wire,
 )
-from core.dialects.messages.values import CUT_OFF, is_object, one_line, safe_id, stop_word, usage_out
+from core.dialects.messages.values import (
+    CUT_OFF,
+    is_object,
+    one_line,
+    safe_id,
+    searches_out,
+    stop_word,
+    usage_out,
+)
 from core.errors import UpstreamProtocolError
 from core.names import full_name, restore
 from core.opaque import seal
@@ -80,7 +88,7 @@ def encode_response(reply: Reply, echo: Echo) -> bytes:
         content.extend(reply_wires(block, names))
     usage: dict[str, Any] = usage_out(reply.usage)
     if searches:
-        usage["server_tool_use"] = {"web_search_requests": searches}
+        usage["server_tool_use"] = searches_out(searches)
     reason = stop_word(reply.stop_reason, calls=calls > 0, refused=refused)
     return _encode(message_wire(echo, content, reason, reply.stop_sequence, usage))
 

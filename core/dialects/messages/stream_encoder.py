@@ -30,7 +30,7 @@ from core.dialect import Echo
 from core.dialects.messages.blocks_out import citation_wire
 from core.dialects.messages.errors import error_event
 from core.dialects.messages.reply_out import NameTable, Wires, message_wire, reply_wires, thought_wires
-from core.dialects.messages.values import CUT_OFF, is_object, stop_word, usage_out
+from core.dialects.messages.values import CUT_OFF, is_object, searches_out, stop_word, usage_out
 from core.errors import GatewayError, UpstreamProtocolError
 from core.opaque import seal
 
@@ -247,7 +247,7 @@ class MessagesEncoder:
         reason = stop_word(event.stop_reason, calls=tally.calls > 0, refused=tally.refused)
         usage: dict[str, Any] = usage_out(event.usage)
         if tally.searches:
-            usage["server_tool_use"] = {"web_search_requests": tally.searches}
+            usage["server_tool_use"] = searches_out(tally.searches)
         delta = {"stop_reason": reason, "stop_sequence": event.stop_sequence}
         return (
             _event("message_delta", {"type": "message_delta", "delta": delta, "usage": usage}) + MESSAGE_STOP

@@ -58,6 +58,11 @@ def usage_out(usage: Usage) -> dict[str, int]:
     }
 
 
+def searches_out(searches: int) -> dict[str, int]:
+    """Return the count of hosted searches; strict clients want both members."""
+    return {"web_search_requests": searches, "web_fetch_requests": 0}
+
+
 class UsageTap:
     """Add up what the events of one stream say of usage; a later figure replaces an earlier one."""
 

@@ -204,7 +204,7 @@ def test_hosted_search_has_its_own_blocks() -> None:
     ]
     assert text["citations"][0]["url"] == "https://a.b"
     assert failed["content"] == {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}
-    assert folded.usage["server_tool_use"] == {"web_search_requests": 2}
+    assert folded.usage["server_tool_use"] == {"web_search_requests": 2, "web_fetch_requests": 0}
 
 
 def test_native_blocks_of_the_own_dialect_stay_and_others_go() -> None:
