@@ -67,6 +67,23 @@ def test_one_session_serves_many_requests(host: Host, fake: FakeCopilot) -> None
     assert 1 == len(fake.requests(SESSION))
 
 
+def test_a_search_within_a_session_stays_among_its_models(host: Host, fake: FakeCopilot) -> None:
+    """Plans that have only Auto may use no other model."""
+    pick(fake, "gemini-3.8-flash", "gpt-5.5")
+    body = {"model": "auto", "messages": HELLO, "web_search_options": {}}
+    reply = Wire(host().url).post("/v1/chat/completions", body)
+    assert (200, "gpt-5.5") == (reply.status, reply.headers["x-gateway-model"])
+    assert "auto-gemini-3.8-flash" == fake.log[-1].headers[TOKEN]
+
+
+def test_a_search_outside_the_session_goes_without_its_token(host: Host, fake: FakeCopilot) -> None:
+    pick(fake, "gemini-3.8-flash")
+    body = {"model": "auto", "messages": HELLO, "web_search_options": {}}
+    reply = Wire(host().url).post("/v1/chat/completions", body)
+    assert (200, "gpt-5-mini") == (reply.status, reply.headers["x-gateway-model"])
+    assert TOKEN not in fake.log[-1].headers
+
+
 def test_a_picked_model_that_the_catalogue_has_not_gives_way(host: Host, fake: FakeCopilot) -> None:
     pick(fake, "gpt-99", "grok-4.6", "gpt-4.1")  # the second one is not enabled
     reply = Wire(host().url).post("/v1/chat/completions", {"model": "auto", "messages": HELLO})
