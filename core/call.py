@@ -9,17 +9,21 @@ from msgspec.structs import replace
 from core import passthrough, web_search
 from core.copilot.auto_session import AUTO, AutoSession, auto_entry
 from core.copilot.headers import has_image
-from core.dialect import Dialect, Echo, StreamRelay, Target
+from core.dialect import Dialect, Echo, StreamDecoder, StreamRelay, Target
 from core.errors import GatewayError
 from core.model import DialectName, Model
 from core.outgoing import Outgoing
 from core.route import Lane, plan, resolve
 from core.settings import Settings
+from core.stop import StoppingDecoder
 from core.translate import Collector, StreamTranslator
 from core.web_search import Journey
 
 # Bytes of JSON a token, for the first guess of a prompt's size that some surfaces put in front of a stream.
 BYTES_PER_TOKEN = 4
+# Repairs that the way back has to take part in: the upstream has no stop sequences; tool names were too long for it.
+STOP_SEQUENCES = "stop_sequences"
+LONG_NAMES = "long_names"
 
 
 class Sessions(Protocol):
@@ -85,7 +89,8 @@ class Engine(Struct, frozen=True):
             include_usage=peek.include_usage,
             input_tokens=max(1, len(body) // BYTES_PER_TOKEN),
             scope=target.scope,
-            request=request,
+            # Names that were shortened on the way out are restored from the request on the way back.
+            request=surface.decode_request(body) if LONG_NAMES in encoded.repairs else request,
         )
         outgoing = Outgoing(
             path=lane.upstream.path,
@@ -152,14 +157,14 @@ class Call(Struct, frozen=True):
 
     def relay(self) -> StreamRelay:
         """Return what turns upstream's stream into the client's."""
-        surface, upstream = self.lane.surface, self.lane.upstream
+        surface = self.lane.surface
         if self.lane.passes_through:
             return surface.relay(self.echo)
-        return StreamTranslator(upstream.decoder(self.echo.scope), surface.encoder(self.echo))
+        return StreamTranslator(self._decoder(), surface.encoder(self.echo))
 
     def collector(self) -> Collector:
         """Return what folds upstream's stream into the client's complete reply."""
-        return Collector(self.lane, self.echo)
+        return Collector(self._decoder(), self.lane.surface, self.echo)
 
     def healed(self, error: GatewayError) -> "Call | None":
         """Return the call without what upstream has just refused; None when this refusal cannot be helped.
@@ -184,3 +189,10 @@ class Call(Struct, frozen=True):
     def complete(self, body: bytes) -> bytes:
         """Return upstream's complete reply for the client."""
         return passthrough.complete(self.lane, body, self.echo, self.dialects)
+
+    def _decoder(self) -> StreamDecoder:
+        decoder = self.lane.upstream.decoder(self.echo.scope)
+        request = self.echo.request
+        if request is None or STOP_SEQUENCES not in self.repairs:
+            return decoder
+        return StoppingDecoder(decoder, request.stop, self.echo.input_tokens)

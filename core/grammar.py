@@ -56,6 +56,11 @@ class Folder:
         self._open: Block | None = None
         self._pieces: list[str] = []
 
+    @property
+    def done(self) -> bool:
+        """Whether the stream has ended."""
+        return self._stop is not None
+
     def feed(self, event: StreamEvent) -> None:
         """Take the next event. Raises `GrammarError`."""
         if self._stop is not None:

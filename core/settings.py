@@ -56,7 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     # Models
     aliases: dict[str, str] = {}  # id that a client sends -> id in the catalogue
     # Corrections to what the gateway believes of a model, by id pattern: {"gpt-6*": {"sampling": true}}. The names are
-    # those of core.model.Model: output_limit_name, sampling, prefill, adaptive_only.
+    # those of core.model.Model: output_limit_name, sampling, prefill, adaptive_only, mid_system.
     quirks: dict[str, dict[str, bool | str]] = {}
     small_model: str = ""  # what retired background models map to
     # The model id `auto`, Copilot's own choice: always, never, or only where Copilot's list has an entry of that name.

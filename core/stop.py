@@ -4,6 +4,8 @@ The Responses API knows no `stop`. What a client of another surface asked for is
 encoder (or out of a complete reply), so that the surface says `stop_sequence` as its own upstream would have.
 """
 
+from typing import Final
+
 from msgspec import structs
 
 from core.canonical import (
@@ -17,7 +19,10 @@ from core.canonical import (
     Text,
     Usage,
 )
+from core.dialect import StreamDecoder
 from core.grammar import fold, unfold
+
+CHARACTERS_PER_TOKEN: Final = 4
 
 
 class StopCutter:
@@ -103,6 +108,36 @@ class StopCutter:
             return []
         self._over = True
         return [MessageStop("stop_sequence", usage, self._hit)]
+
+
+class StoppingDecoder:
+    """A decoder whose answer ends at the first stop sequence; upstream is not waited for then.
+
+    What upstream would have counted is unknown after a cut, so the usage is an estimate: `input_tokens`, and a token for
+    every four characters said.
+    """
+
+    def __init__(self, decoder: StreamDecoder, stops: tuple[str, ...], input_tokens: int) -> None:
+        self._decoder = decoder
+        self._cutter = StopCutter(stops)
+        self._input_tokens = input_tokens
+        self._said = 0
+
+    def feed(self, chunk: bytes) -> list[StreamEvent]:
+        """Return the events that this chunk completes, up to the cut. Raises `GatewayError`."""
+        return [] if self._cutter.hit is not None else self._cut(self._decoder.feed(chunk))
+
+    def close(self) -> list[StreamEvent]:
+        """Return the last events. Raises `UpstreamProtocolError` when the stream ended before a cut and before its end."""
+        return [] if self._cutter.hit is not None else self._cut(self._decoder.close())
+
+    def _cut(self, events: list[StreamEvent]) -> list[StreamEvent]:
+        passed: list[StreamEvent] = []
+        for event in events:
+            passed += self._cutter.feed(event)
+        self._said += sum(len(event.text) for event in passed if isinstance(event, BlockDelta))
+        usage = Usage(self._input_tokens, max(1, self._said // CHARACTERS_PER_TOKEN))
+        return [*passed, *self._cutter.finish(usage)]
 
 
 def cut_reply(reply: Reply, stops: tuple[str, ...]) -> Reply:

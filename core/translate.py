@@ -1,10 +1,9 @@
 """The translating lane: one dialect decoded to the canonical model and encoded for another."""
 
 from core.canonical import MessageStop, StreamEvent, Usage
-from core.dialect import Echo, StreamDecoder, StreamEncoder
+from core.dialect import Dialect, Echo, StreamDecoder, StreamEncoder
 from core.errors import GatewayError
 from core.grammar import Folder
-from core.route import Lane
 
 
 class StreamTranslator:
@@ -46,11 +45,16 @@ class StreamTranslator:
 class Collector:
     """Fold upstream's stream to the complete reply of a client that asked for no stream."""
 
-    def __init__(self, lane: Lane, echo: Echo) -> None:
-        self._decoder = lane.upstream.decoder(echo.scope)
-        self._surface = lane.surface
+    def __init__(self, decoder: StreamDecoder, surface: Dialect, echo: Echo) -> None:
+        self._decoder = decoder
+        self._surface = surface
         self._echo = echo
         self._folder = Folder()
+
+    @property
+    def done(self) -> bool:
+        """Whether the reply is complete: nothing that upstream still sends matters."""
+        return self._folder.done
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes. Raises `GatewayError`."""

@@ -64,7 +64,7 @@ def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
 
 def _fold(call: Call, upstream: UpstreamReply) -> bytes:
     collector = call.collector()
-    while (chunk := upstream.read(PATIENCE)) != b"":
+    while not collector.done and (chunk := upstream.read(PATIENCE)) != b"":
         if chunk is not None:
             collector.feed(chunk)
     return collector.close()[0]

@@ -100,6 +100,7 @@ def decode_entry(raw: Raw, corrections: Mapping[str, Mapping[str, bool | str]]) 
         output_limit_name=quirks.output_limit_name,
         sampling=quirks.sampling,
         prefill=quirks.prefill,
+        mid_system=quirks.mid_system,
         prices=_prices(entry.billing),
     )
 

@@ -15,12 +15,13 @@ OutputLimitName = Literal["max_tokens", "max_completion_tokens"]
 
 
 class Quirks(Struct, frozen=True, kw_only=True):
-    """See `core.model.Model` for the first three. adaptive_only: refuses a thinking budget, wants `adaptive`."""
+    """See `core.model.Model` for all but one. adaptive_only: refuses a thinking budget, wants `adaptive`."""
 
     output_limit_name: OutputLimitName = "max_tokens"
     sampling: bool = True
     prefill: bool = True
     adaptive_only: bool = False
+    mid_system: bool = False
 
 
 _Row = tuple[re.Pattern[str], dict[str, bool | str]]
@@ -42,6 +43,9 @@ _ROWS: Final[tuple[_Row, ...]] = (
     (re.compile(r"claude-[a-z]+-(4[.-][6-9]|[5-9](?![0-9]))"), {"prefill": False}),
     # Anthropic's release notes: Opus from 4.7 on refuses thinking budgets, and any temperature, top_p or top_k.
     (re.compile(r"claude-opus-(4[.-][7-9]|[5-9](?![0-9]))"), {"adaptive_only": True, "sampling": False}),
+    # Claude Code puts `role: system` turns into the conversation from Opus 4.8 and the fifth generation on; older
+    # models answer them with a 400.
+    (re.compile(r"claude-(opus-4[.-][89]|[a-z]+-[5-9](?![0-9]))"), {"mid_system": True}),
 )
 
 
@@ -59,7 +63,7 @@ def quirks_of(model_id: str, corrections: Mapping[str, Mapping[str, bool | str]]
 
 def _checked(facts: Mapping[str, bool | str]) -> Quirks:
     quirks = Quirks()
-    for name in ("sampling", "prefill", "adaptive_only"):
+    for name in ("sampling", "prefill", "adaptive_only", "mid_system"):
         value = facts.get(name)
         if isinstance(value, bool):
             quirks = replace(quirks, **{name: value})
