@@ -170,10 +170,10 @@ COMPLETION = Quirks(output_limit_name="max_completion_tokens", sampling=False)
         ("claude-sonnet-4.5", Quirks()),
         ("claude-sonnet-4.6", Quirks(prefill=False)),
         ("claude-opus-4.6", Quirks(prefill=False)),
-        ("claude-opus-4.8-fast", Quirks(prefill=False, adaptive_only=True, sampling=False)),
-        ("claude-opus-5.5", Quirks(prefill=False, adaptive_only=True, sampling=False)),
-        ("claude-sonnet-5", Quirks(prefill=False)),
-        ("claude-fable-5.1", Quirks(prefill=False)),
+        ("claude-opus-4.8-fast", Quirks(prefill=False, adaptive_only=True, sampling=False, mid_system=True)),
+        ("claude-opus-5.5", Quirks(prefill=False, adaptive_only=True, sampling=False, mid_system=True)),
+        ("claude-sonnet-5", Quirks(prefill=False, mid_system=True)),
+        ("claude-fable-5.1", Quirks(prefill=False, mid_system=True)),
     ],
 )
 def test_quirks_follow_family_and_generation(model_id: str, expected: Quirks) -> None:
