@@ -29,7 +29,7 @@ def index() -> Response:
 @bp.get("/models/<path:model_id>")
 def show(model_id: str) -> Response:
     """Describe one model; ids are resolved as they are in a request."""
-    model = services().engine.find(model_id)
+    model = services().engine.find(model_id.rstrip("/"))
     return _json(_anthropic(model) if "anthropic-version" in request.headers else _openai(model))
 
 
