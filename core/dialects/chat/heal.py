@@ -1,10 +1,12 @@
-"""What Copilot's chat refuses, and the same body without it: one table, in the order in which it is searched."""
+"""What Copilot's chat refuses, and the same body without it: one table, in the order in which it is searched.
+
+Orphan calls and results are not among it: no body leaves with them (see `orphans`).
+"""
 
 import re
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from core.dialect import Encoded
 from core.errors import GatewayError
@@ -19,20 +21,6 @@ KNOBS: Final = frozenset({
     "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier",
 })  # fmt: skip
 REASONING: Final = ("reasoning_opaque", "reasoning_text", "reasoning_content")
-NO_RESULT: Final = "[no result: the call was interrupted]"
-
-
-class _Call(Struct):
-    id: str | None = None
-
-
-class _Message(Struct):
-    role: str = ""
-    tool_call_id: str | None = None
-    tool_calls: list[_Call] | None = None
-
-
-_message: Final = msgspec.json.Decoder(_Message).decode
 
 
 def heal(body: bytes, error: GatewayError) -> Encoded | None:
@@ -91,49 +79,18 @@ def _without_reasoning(raw: Raw) -> Raw:
     return raw if len(kept) == len(members) else Raw(encode(kept))
 
 
-def _settle_calls(refused: Refused, _: re.Match[str]) -> bool:
-    """Give every call its result right behind it, and let results without a call be told by the user."""
-    raws = items_of(refused.members["messages"])
-    settled: list[Any] = []
-    waiting: dict[str, None] = {}
-    strays: list[Any] = []
-    for raw in [*raws, None]:
-        message = _message(raw) if raw is not None else _Message()
-        if raw is not None and message.role == "tool":
-            if message.tool_call_id in waiting:
-                del waiting[message.tool_call_id]
-                settled.append(raw)
-            else:
-                strays.append(_as_user(raw))
-            continue
-        settled += [{"role": "tool", "tool_call_id": call, "content": NO_RESULT} for call in waiting]
-        settled += strays
-        waiting, strays = {call.id: None for call in message.tool_calls or () if call.id}, []
-        settled += [raw] if raw is not None else []
-    if settled == raws:
-        return False
-    refused.put("messages", settled)
-    return True
-
-
-def _as_user(raw: Raw) -> dict[str, Any]:
-    members = members_of(raw)
-    members.pop("tool_call_id", None)
-    return {**members, "role": "user"}
+def _leave(_refused: Refused, _match: re.Match[str]) -> bool:
+    """Nothing helps: a signature cannot be made up."""
+    return False
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    rule("output_limit_name", r"'(max_tokens|max_completion_tokens)' is not supported", _rename_limit),
+    rule("output_limit_name", r"\b(max_tokens|max_completion_tokens)\W? is not supported", _rename_limit),
     rule("max_output", r"max_(?:completion_)?tokens is too large.{0,80}?at most (\d{1,9})", _lower_limit),
     rule("effort", r"invalid_reasoning_effort|reasoning.?effort.{0,80}not supported", _drop_effort),
     rule("sampling", r"temperature\W{1,3}and\W{1,3}top_p\W.{0,20}cannot both", _drop_top_p),
-    rule("thinking_signature", r"missing.{0,40}(?:reasoning_opaque|thought.signature)", lambda *_: False),
+    rule("thinking_signature", r"missing.{0,40}(?:reasoning_opaque|thought.signature)", _leave),
     rule("thinking_signature", r"reasoning_opaque|thought.signature|invalid signature", _strip_reasoning),
-    rule(
-        "orphan_tool_call",
-        r"'tool' must|must be followed by tool messages|tool_call_ids? did not have|tool_use_id|`tool_use` ids",
-        _settle_calls,
-    ),
     rule("unsupported_parameter", r"(?:unsupported|unknown|unrecognized)[a-z ]{0,20}: '([a-z_]{1,40})'", _drop_knob),
     rule("unsupported_parameter", r"'([a-z_]{1,40})' (?:is not|does not) support", _drop_knob),
     rule("unsupported_parameter", r"\b([a-z_]{1,40}): Extra inputs are not permitted", _drop_knob),
