@@ -14,6 +14,7 @@ from core.errors import GatewayError
 from core.model import DialectName, Model
 from core.outgoing import Outgoing
 from core.route import Lane, plan, resolve
+from core.search_sources import SourcingDecoder
 from core.settings import Settings
 from core.stop import StoppingDecoder
 from core.translate import Collector, StreamTranslator
@@ -193,6 +194,8 @@ class Call(Struct, frozen=True):
     def _decoder(self) -> StreamDecoder:
         decoder = self.lane.upstream.decoder(self.echo.scope)
         request = self.echo.request
+        if request is not None and any(map(web_search.is_search, request.tools)):
+            decoder = SourcingDecoder(decoder)
         if request is None or STOP_SEQUENCES not in self.repairs:
             return decoder
         return StoppingDecoder(decoder, request.stop, self.echo.input_tokens)

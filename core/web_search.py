@@ -69,6 +69,11 @@ def may_ask(body: bytes) -> bool:
     return _WORD in body and _ASKED.search(body) is not None
 
 
+def is_search(tool: Tool | HostedTool) -> bool:
+    """Tell whether a tool is a hosted web search, of whatever dialect."""
+    return isinstance(tool, HostedTool) and tool.kind == "web_search"
+
+
 def search_model(setting: str, models: Sequence[Model]) -> Model | None:
     """Return the model that searches for others: the one that the setting names, else the first OpenAI model.
 
@@ -99,7 +104,7 @@ def arrange(
     if request is None and lane.upstream.name == "responses":
         return journey
     request = request or lane.surface.decode_request(journey.body)
-    if not any(map(_searches, request.tools)):
+    if not any(map(is_search, request.tools)):
         return journey
     if "responses" in lane.model.dialects:
         return _native(journey, request, lane.model, dialects)
@@ -125,7 +130,7 @@ def without_search(body: bytes) -> bytes:
     """
     members = _members(body)
     members.pop("web_search_options", None)
-    tools = [raw for raw in _array(members.get("tools", b"[]")) or () if not _is_search(raw)]
+    tools = [raw for raw in _array(members.get("tools", b"[]")) or () if not _is_tool(raw)]
     if tools:
         members["tools"] = Raw(_encode(tools))
     elif "functions" not in members:
@@ -168,7 +173,7 @@ def _native(
     tools: list[Tool | HostedTool] = []
     losses = list(journey.losses)
     for tool in request.tools:
-        native, lost = native_tool(tool) if isinstance(tool, HostedTool) and _searches(tool) else (tool, ())
+        native, lost = native_tool(tool) if isinstance(tool, HostedTool) and is_search(tool) else (tool, ())
         tools.append(native)
         losses.extend(lost)
     request = structs.replace(request, tools=tuple(tools))
@@ -180,8 +185,8 @@ def _native(
 
 def _only_search(request: Request) -> tuple[Request, tuple[str, ...]]:
     """Return the request with nothing but its first search tool, and what that loses."""
-    search = next(tool for tool in request.tools if _searches(tool))
-    others = any(not _searches(tool) for tool in request.tools)
+    search = next(tool for tool in request.tools if is_search(tool))
+    others = any(not is_search(tool) for tool in request.tools)
     choice = request.tool_choice
     if choice is not None and choice.mode == "tool":
         choice = ToolChoice("required")  # the same with one tool, and every model knows it
@@ -194,7 +199,7 @@ def _left_out(journey: Journey, request: Request) -> Journey:
     losses = (*journey.losses, LOSS)
     if journey.request is None:
         return structs.replace(journey, body=without_search(journey.body), losses=losses)
-    tools = tuple(tool for tool in request.tools if not _searches(tool))
+    tools = tuple(tool for tool in request.tools if not is_search(tool))
     request = structs.replace(request, tools=tools, tool_choice=request.tool_choice if tools else None)
     return structs.replace(journey, request=request, losses=losses)
 
@@ -205,15 +210,11 @@ def _must_search(request: Request) -> bool:
     if choice is not None and choice.mode == "none":
         return False
     if choice is not None and choice.mode == "tool":
-        return any(_searches(tool) and tool.name == choice.name for tool in request.tools)
-    return all(map(_searches, request.tools))
+        return any(is_search(tool) and tool.name == choice.name for tool in request.tools)
+    return all(map(is_search, request.tools))
 
 
-def _searches(tool: Tool | HostedTool) -> bool:
-    return isinstance(tool, HostedTool) and tool.kind == "web_search"
-
-
-def _is_search(raw: Raw) -> bool:
+def _is_tool(raw: Raw) -> bool:
     kind = _glance(raw).type
     return isinstance(kind, str) and _TYPE.fullmatch(kind) is not None
 
