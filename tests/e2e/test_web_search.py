@@ -81,6 +81,20 @@ def test_anthropic_sdk_reads_blocks_and_citations(
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_sources_that_upstream_does_not_name_are_those_that_it_cites(
+    claude: anthropic.Anthropic, fake: FakeCopilot, *, stream: bool
+) -> None:
+    fake.set_modes("*", resp_search_without_sources=True)
+    message, _ = asked(claude, stream=stream, model=CLAUDE)
+    found = {block.type: block for block in message.content}
+    assert ["server_tool_use", "text", "web_search_tool_result"] == list(found)
+    pages = getattr(found["web_search_tool_result"], "content")  # noqa: B009 - a result, as was just seen
+    assert [(WEATHER, "Weather of today"), (NEWS, "News of today")] == [
+        (page.url, page.title) for page in pages
+    ]
+
+
 @pytest.mark.parametrize("model", NO_SEARCH)
 def test_a_search_may_be_sent_back_in_the_history(claude: anthropic.Anthropic, model: str) -> None:
     """AC-44."""

@@ -18,6 +18,7 @@ RESPONSES_MODES: Final = frozenset(
     {
         "resp_rotate_ids", "resp_keepalive", "resp_failed_after_created", "resp_error_event", "resp_phase",
         "resp_summary_only_in_done", "resp_trailing_done", "resp_encrypted_check", "resp_content_filter",
+        "resp_search_without_sources",
     }
 )  # fmt: skip
 MESSAGES_MODES: Final = frozenset(

@@ -51,7 +51,7 @@ def searches(call: Call, spoken: Spoken) -> bool:
 def search_item(call: Call, spoken: Spoken, index: int) -> Obj:
     """Return the finished search; its sources are told only to who asks for them."""
     action: Obj = {"type": "search", "query": prompt_of(spoken.asked)[:100]}
-    if SOURCES in items(call.body.get("include")):
+    if SOURCES in items(call.body.get("include")) and not call.on("resp_search_without_sources"):
         action["sources"] = [{"type": "url", "url": url} for url, _ in _pages(call)]
     item_id = f"ws_fake{spoken.number:06d}{index:02d}"
     return {"type": "web_search_call", "id": item_id, "status": "completed", "action": action}
