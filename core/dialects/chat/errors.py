@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from core.dialect import EncodedError
+from core.dialects.chat.schema import NOTHING
 from core.errors import STATUS, ErrorKind, GatewayError
 
 TYPE: Final[dict[ErrorKind, str]] = {
@@ -85,6 +86,9 @@ KIND_OF_CODE: Final[dict[str, ErrorKind]] = {
     "user_weekly_rate_limited": "rate_limit",
 }
 
+# `copilot_errors` of these types say that one reference or one function call was skipped; the answer goes on.
+SIDE_NOTES: Final = frozenset({"reference", "function"})
+
 _TOO_LONG: Final = re.compile(r"token count of (\d{1,15}) exceeds the limit of (\d{1,15})")
 
 
@@ -160,6 +164,17 @@ def upstream_error(raw: Raw) -> GatewayError:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = UpstreamError()
     return _gateway_error(found)
+
+
+def copilot_failure(raw: Raw) -> GatewayError | None:
+    """Read `copilot_errors`; None when they are absent, empty or side notes of an answer that goes on."""
+    if raw in NOTHING:
+        return None
+    try:
+        failures = [found for found in _decode_list(raw) if str(found.type) not in SIDE_NOTES]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return upstream_error(raw)
+    return _gateway_error(failures[0]) if failures else None
 
 
 def _gateway_error(found: UpstreamError) -> GatewayError:

@@ -16,10 +16,15 @@ OPEN: Final = "<system-reminder>"
 CLOSE: Final = "</system-reminder>"
 
 
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
 class _Body(Struct):
     model: str
     messages: list[Raw]
     stream: bool | None = None
+    stream_options: _StreamOptions | None = None
 
 
 class _Message(Struct):
@@ -45,6 +50,7 @@ def peek(body: bytes) -> Peek:
     return Peek(
         model=found.model,
         stream=found.stream or False,
+        include_usage=bool(found.stream_options and found.stream_options.include_usage),
         initiator=_initiator(found.messages),
         sealed=SEALED in body,
     )

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from core.dialect import Echo
-from core.dialects.chat.errors import upstream_error
+from core.dialects.chat.errors import copilot_failure
 from core.dialects.chat.reading import first_byte
 from core.dialects.chat.response import check_chat_body, completion_id
 from core.dialects.chat.schema import NOTHING, NULL, decode_chunk, encode
@@ -33,8 +33,9 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     """
     chunk = decode_chunk(body)
     check_chat_body(chunk)
-    if chunk.copilot_errors not in NOTHING:
-        raise upstream_error(chunk.copilot_errors)
+    failure = copilot_failure(chunk.copilot_errors)
+    if failure is not None:
+        raise failure
     try:
         members = _members.decode(body)
         choices = _choices.decode(members["choices"])

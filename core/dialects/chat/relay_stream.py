@@ -7,7 +7,7 @@ from msgspec import UNSET, Raw
 
 from core.canonical import Usage
 from core.dialect import Echo
-from core.dialects.chat.errors import encode_error, upstream_error
+from core.dialects.chat.errors import copilot_failure, encode_error, upstream_error
 from core.dialects.chat.relay_calls import OutPiece, RelayCalls
 from core.dialects.chat.relay_events import END, PREFIX, EventCutter, data_of, is_comment
 from core.dialects.chat.relay_frame import (
@@ -140,8 +140,9 @@ class ChatStreamRelay:
             self._count(data, chunk)
         if chunk.error != NULL:
             raise upstream_error(chunk.error)
-        if chunk.copilot_errors not in NOTHING:
-            raise upstream_error(chunk.copilot_errors)
+        failure = copilot_failure(chunk.copilot_errors)
+        if failure is not None:
+            raise failure
 
     def _count(self, data: bytes, chunk: RelayChunk) -> None:
         usage = decode_usage(chunk.usage) or self._usage or Usage()

@@ -6,8 +6,8 @@ from msgspec import structs
 
 from core.canonical import MessageStop, StreamEvent, Usage
 from core.dialects.chat.assembly import Assembly
-from core.dialects.chat.errors import upstream_error
-from core.dialects.chat.schema import NOTHING, NULL, Chunk, decode_chunk
+from core.dialects.chat.errors import copilot_failure, upstream_error
+from core.dialects.chat.schema import NULL, Chunk, decode_chunk
 from core.dialects.chat.usage import (
     CUT,
     FAILED,
@@ -64,8 +64,9 @@ class Answer:
             self._count(chunk)
         if chunk.error != NULL:
             raise upstream_error(chunk.error)
-        if chunk.copilot_errors not in NOTHING:
-            raise upstream_error(chunk.copilot_errors)
+        failure = copilot_failure(chunk.copilot_errors)
+        if failure is not None:
+            raise failure
         self._id = self._id or chunk.id or ""
         self._model = self._model or chunk.model or ""
 

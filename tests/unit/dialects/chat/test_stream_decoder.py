@@ -265,6 +265,14 @@ def test_copilot_errors_and_a_bare_error_at_the_end_are_errors() -> None:
     assert "".join(text_of(reply_of(event({"copilot_errors": []}), text("Hi"), finish()))) == "Hi"
 
 
+def test_skipped_reference_does_not_end_the_answer() -> None:
+    """GitHub's documentation of extensions: errors of these types accompany an answer."""
+    notes = [{"type": "reference", "code": "not_available", "message": "m"}, {"type": "function"}]
+    assert "".join(text_of(reply_of(event({"copilot_errors": notes}), text("Hi"), finish()))) == "Hi"
+    odd = [*notes, {"type": [], "code": "overloaded"}]
+    assert failure_of(event({"copilot_errors": odd})).kind == "overloaded"
+
+
 def text_of(reply: Reply) -> list[str]:
     return [block.text for block in reply.content if isinstance(block, Text)]
 
