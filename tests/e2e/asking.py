@@ -119,7 +119,14 @@ def _chat_reply(body: dict[str, Any]) -> Told:
     called = [call["function"] for call in message.get("tool_calls") or []]
     calls = [(function["name"], _arguments(function["arguments"])) for function in called]
     thinking = message.get("reasoning_text") or message.get("reasoning_content") or ""
-    return Told(message["content"] or "", thinking, calls, _STOP[choice["finish_reason"]], body["model"], bool(body["usage"]))
+    return Told(
+        message["content"] or "",
+        thinking,
+        calls,
+        _STOP[choice["finish_reason"]],
+        body["model"],
+        bool(body["usage"]),
+    )
 
 
 def _messages(content: list[Any], stop: str | None, model: str, usage: dict[str, Any]) -> Told:

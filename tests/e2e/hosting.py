@@ -107,10 +107,14 @@ class Wire:
             return Answer(reply.response.status, reply.headers, reply.response.read())
 
     def post(self, path: str, body: object, **headers: str | None) -> Answer:
-        return self.send("POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        return self.send(
+            "POST", path, body, {name.replace("_", "-"): value for name, value in headers.items()}
+        )
 
     def get(self, path: str, **headers: str | None) -> Answer:
-        return self.send("GET", path, None, {name.replace("_", "-"): value for name, value in headers.items()})
+        return self.send(
+            "GET", path, None, {name.replace("_", "-"): value for name, value in headers.items()}
+        )
 
     def open(
         self, method: str, path: str, body: object = None, headers: dict[str, str | None] | None = None

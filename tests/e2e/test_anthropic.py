@@ -53,7 +53,9 @@ def test_text(claude: anthropic.Anthropic, model: str, ask: Any) -> None:
 
 
 @every_model
-def test_stream_comes_in_pieces_and_its_events_fold_to_the_message(claude: anthropic.Anthropic, model: str) -> None:
+def test_stream_comes_in_pieces_and_its_events_fold_to_the_message(
+    claude: anthropic.Anthropic, model: str
+) -> None:
     with claude.messages.stream(model=model, max_tokens=100, messages=[user("[[words:9]]")]) as stream:
         pieces = [event.text for event in stream if event.type == "text"]
     assert len(pieces) > 1
@@ -67,8 +69,14 @@ def test_parallel_tools_and_their_results(claude: anthropic.Anthropic, model: st
     turns = [user(CITIES)]
     first = ask(claude, model=model, max_tokens=500, messages=turns, tools=[TOOL])
     uses = [block for block in first.content if block.type == "tool_use"]
-    assert ([{"city": "Paris"}, {"city": "Rome"}], "tool_use") == ([use.input for use in uses], first.stop_reason)
-    results = [{"type": "tool_result", "tool_use_id": use.id, "content": f"{n}8 degrees"} for n, use in enumerate(uses)]
+    assert ([{"city": "Paris"}, {"city": "Rome"}], "tool_use") == (
+        [use.input for use in uses],
+        first.stop_reason,
+    )
+    results = [
+        {"type": "tool_result", "tool_use_id": use.id, "content": f"{n}8 degrees"}
+        for n, use in enumerate(uses)
+    ]
     turns += [{"role": "assistant", "content": [block.to_dict() for block in first.content]}, user(results)]
     last = ask(claude, model=model, max_tokens=500, messages=turns, tools=[TOOL])
     assert ("Result: 08 degrees Result: 18 degrees", "end_turn") == (told(last), last.stop_reason)
@@ -110,7 +118,12 @@ def test_image(claude: anthropic.Anthropic, model: str, ask: Any) -> None:
 
 
 def thinking(model: str) -> Any:
-    return {"model": model, "max_tokens": 4096, "thinking": {"type": "enabled", "budget_tokens": 1024}, "tools": [TOOL]}
+    return {
+        "model": model,
+        "max_tokens": 4096,
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "tools": [TOOL],
+    }
 
 
 @pytest.mark.parametrize("model", ["claude-sonnet-4.6", ONLY_MESSAGES, "gemini-3.8-flash", "gpt-5.5"])
@@ -141,7 +154,9 @@ MIXED = ["claude-sonnet-4.6", "gemini-3.8-flash", "gpt-5.5", "gpt-4.1", ONLY_MES
 
 
 @pytest.mark.parametrize("shift", range(len(MIXED)))
-def test_session_may_switch_models_in_the_middle(claude: anthropic.Anthropic, shift: int, fake: FakeCopilot) -> None:
+def test_session_may_switch_models_in_the_middle(
+    claude: anthropic.Anthropic, shift: int, fake: FakeCopilot
+) -> None:
     """AC-31, AC-60: foreign signatures are kept from upstream."""
     fake.set_modes("gemini-3.8-flash", **{"reasoning_text+opaque": True})
     fake.set_modes("gpt-5.5", resp_encrypted_check=True)
@@ -155,7 +170,9 @@ def test_session_may_switch_models_in_the_middle(claude: anthropic.Anthropic, sh
         [use] = [block for block in message.content if block.type == "tool_use"]
         turns.append({"role": "assistant", "content": [block.to_dict() for block in message.content]})
         turns.append(user([{"type": "tool_result", "tool_use_id": use.id, "content": "cold"}]))
-    asked = thinking(models[-1]) | ({"thinking": {"type": "adaptive"}} if models[-1] == "claude-opus-4.8" else {})
+    asked = thinking(models[-1]) | (
+        {"thinking": {"type": "adaptive"}} if models[-1] == "claude-opus-4.8" else {}
+    )
     assert told(whole(claude, messages=turns, **asked)) == "done"
 
 
@@ -171,7 +188,11 @@ def test_stop_sequence_is_named_where_upstream_names_it(claude: anthropic.Anthro
     asked: Any = {"max_tokens": 99, "messages": [user("[[say:one STOP two]]")], "stop_sequences": ["STOP"]}
     native = whole(claude, model="claude-sonnet-4.6", **asked)
     bridged = whole(claude, model="gpt-4.1", **asked)
-    assert ("stop_sequence", "STOP", "end_turn") == (native.stop_reason, native.stop_sequence, bridged.stop_reason)
+    assert ("stop_sequence", "STOP", "end_turn") == (
+        native.stop_reason,
+        native.stop_sequence,
+        bridged.stop_reason,
+    )
     assert told(native).strip() == told(bridged).strip() == "one"
 
 
@@ -202,7 +223,9 @@ def test_tokens_are_counted(claude: anthropic.Anthropic, model: str, source: str
     assert (source, True) == (raw.headers["x-gateway-count"], 10 < raw.parse().input_tokens < 1000)
 
 
-def test_tokens_are_estimated_when_upstream_does_not_count(claude: anthropic.Anthropic, fake: FakeCopilot) -> None:
+def test_tokens_are_estimated_when_upstream_does_not_count(
+    claude: anthropic.Anthropic, fake: FakeCopilot
+) -> None:
     """AC-52."""
     fake.state.count_tokens_known = False
     raw = claude.messages.with_raw_response.count_tokens(model="claude-sonnet-4.6", messages=[user("hi")])
@@ -235,14 +258,18 @@ deprecations_aside = pytest.mark.filterwarnings("ignore:The model:DeprecationWar
         ("sonnet", "claude-sonnet-5"),
     ],
 )
-def test_spellings_of_an_id_find_their_model_and_are_echoed(claude: anthropic.Anthropic, asked: str, meant: str) -> None:
+def test_spellings_of_an_id_find_their_model_and_are_echoed(
+    claude: anthropic.Anthropic, asked: str, meant: str
+) -> None:
     """AC-27, AC-47."""
     raw = claude.messages.with_raw_response.create(model=asked, max_tokens=50, messages=[user("hello")])
     assert (asked, meant) == (raw.parse().model, raw.headers["x-gateway-model"])
 
 
 @deprecations_aside
-@pytest.mark.parametrize("asked", ["claude-opus-4-1-20250805", "claude-opus-5", "claude-3-7-sonnet-20250219", "gpt-4"])
+@pytest.mark.parametrize(
+    "asked", ["claude-opus-4-1-20250805", "claude-opus-5", "claude-3-7-sonnet-20250219", "gpt-4"]
+)
 def test_no_id_falls_to_another_version(claude: anthropic.Anthropic, asked: str) -> None:
     """AC-47."""
     with pytest.raises(anthropic.NotFoundError) as caught:
@@ -291,7 +318,7 @@ HELLO = [user("hello")]
 @pytest.mark.parametrize("model", ["claude-sonnet-4.6", "gpt-4.1", "gpt-5.5"])
 @either_way
 def test_refusals_raise_the_sdks_exceptions(
-    claude: anthropic.Anthropic, fake: FakeCopilot, ask: Any, model: str, status: int, body: object,
+    *, claude: anthropic.Anthropic, fake: FakeCopilot, ask: Any, model: str, status: int, body: object,
     raised: type[anthropic.APIStatusError], kind: str,
 ) -> None:  # fmt: skip
     """AC-48, AC-49, AC-50."""
@@ -309,5 +336,7 @@ def test_rate_limit_is_waited_out_and_retried_by_the_sdk(gateway: Wire, fake: Fa
     """AC-63."""
     fake.force("POST", "/v1/messages", 429, {"error": {"message": "slow"}}, headers={"retry-after": "0"})
     with anthropic.Anthropic(api_key="local", base_url=gateway.url, max_retries=2) as client:
-        raw = client.messages.with_raw_response.create(model="claude-sonnet-4.6", max_tokens=50, messages=HELLO)
+        raw = client.messages.with_raw_response.create(
+            model="claude-sonnet-4.6", max_tokens=50, messages=HELLO
+        )
     assert (1, 2) == (raw.retries_taken, len(fake.requests("/v1/messages")))

@@ -23,7 +23,13 @@ ROUTES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "embeddings": ("/v1/embeddings", {"model": "text-embedding-3-small", "input": "hi"}),
 }
-TURNS = {"messages": "messages", "chat": "messages", "responses": "input", "count_tokens": "messages", "embeddings": "input"}
+TURNS = {
+    "messages": "messages",
+    "chat": "messages",
+    "responses": "input",
+    "count_tokens": "messages",
+    "embeddings": "input",
+}
 every_route = pytest.mark.parametrize("route", ROUTES)
 
 
@@ -32,7 +38,9 @@ def surface_of(route: str) -> str:
     return "messages" if name == "count_tokens" else "chat" if name == "embeddings" else name
 
 
-def refused(gateway: Wire, route: str, body: bytes, status: int = 400, **headers: str | None) -> dict[str, Any]:
+def refused(
+    gateway: Wire, route: str, body: bytes, status: int = 400, **headers: str | None
+) -> dict[str, Any]:
     answer = gateway.post(ROUTES[route][0], body, **headers)
     assert status == answer.status, answer.text[:500]
     assert answer.headers["content-type"] == "application/json"
@@ -119,7 +127,9 @@ def test_member_of_a_wrong_type_is_refused_with_its_path(gateway: Wire, route: s
     name = TURNS[route.partition(" ")[0]] if name == "*" else name
     answer = gateway.post(ROUTES[route][0], with_member(route, name, raw))
     if answer.status == 200:
-        assert (route, case) in UPSTREAM_JUDGES or (route.startswith("responses") and case in RESPONSES_MAY_TAKE)
+        assert (route, case) in UPSTREAM_JUDGES or (
+            route.startswith("responses") and case in RESPONSES_MAY_TAKE
+        )
         return
     assert 400 <= answer.status < 500, answer.text[:500]
     error = error_of(surface_of(route), answer.body)
@@ -162,7 +172,13 @@ def test_duplicate_members_are_no_crash(gateway: Wire, route: str) -> None:
     assert 200 == gateway.post(ROUTES[route][0], body.encode()).status
 
 
-HUGE = {"count_tokens": "max_tokens", "embeddings": "dimensions", "responses": "max_output_tokens", "messages": "max_tokens", "chat": "max_completion_tokens"}
+HUGE = {
+    "count_tokens": "max_tokens",
+    "embeddings": "dimensions",
+    "responses": "max_output_tokens",
+    "messages": "max_tokens",
+    "chat": "max_completion_tokens",
+}
 
 
 @every_route
@@ -232,7 +248,17 @@ def test_any_item_may_be_anything_without_a_500(gateway: Wire, route: str) -> No
 
 
 @every_route
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", None, "application/jsonx"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+        None,
+        "application/jsonx",
+    ],
+)
 def test_body_must_be_declared_as_json(gateway: Wire, route: str, kind: str | None) -> None:
     refused(gateway, route, json.dumps(ROUTES[route][1]).encode(), 415, Content_Type=kind)
 
@@ -258,7 +284,9 @@ def test_wrong_content_length_is_a_4xx(gateway: Wire, route: str, length: str) -
 @every_route
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
 def test_wrong_method_is_a_405_that_names_the_right_one(gateway: Wire, route: str, method: str) -> None:
-    answer = gateway.send(method, ROUTES[route][0], None if method in {"GET", "HEAD", "OPTIONS", "DELETE"} else {})
+    answer = gateway.send(
+        method, ROUTES[route][0], None if method in {"GET", "HEAD", "OPTIONS", "DELETE"} else {}
+    )
     assert (405, True) == (answer.status, "POST" in answer.headers["allow"])
     if method != "HEAD":
         error_of(surface_of(route), answer.body)

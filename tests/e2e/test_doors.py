@@ -35,11 +35,15 @@ def routes(gateway: Hosted) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for rule in gateway.app.url_map.iter_rules():
         path = re.sub(r"<[^>]*>", "gpt-4.1", rule.rule)
-        found += [(method, path) for method in sorted(rule.methods or ()) if method not in {"HEAD", "OPTIONS"}]
+        found += [
+            (method, path) for method in sorted(rule.methods or ()) if method not in {"HEAD", "OPTIONS"}
+        ]
     return found
 
 
-@pytest.mark.parametrize("key", [None, "", "wrong", KEY[:-1], KEY + "x", KEY.upper(), "\xe4\xf6", "x" * 10_000])
+@pytest.mark.parametrize(
+    "key", [None, "", "wrong", KEY[:-1], KEY + "x", KEY.upper(), "\xe4\xf6", "x" * 10_000]
+)
 @pytest.mark.parametrize("header", ["Authorization", "x-api-key"])
 @pytest.mark.parametrize("surface", SURFACES)
 def test_wrong_key_is_a_401(locked: Wire, surface: str, header: str, key: str | None) -> None:
@@ -74,9 +78,15 @@ def test_every_route_but_liveness_asks_for_the_key(fake: FakeCopilot, host: Host
 
 
 def test_sdks_raise_their_authentication_errors(locked: Wire) -> None:
-    with openai.OpenAI(api_key="wrong", base_url=locked.url, max_retries=0) as client, pytest.raises(openai.AuthenticationError):
+    with (
+        openai.OpenAI(api_key="wrong", base_url=locked.url, max_retries=0) as client,
+        pytest.raises(openai.AuthenticationError),
+    ):
         client.models.list()
-    with anthropic.Anthropic(api_key="wrong", base_url=locked.url, max_retries=0) as claude, pytest.raises(anthropic.AuthenticationError):
+    with (
+        anthropic.Anthropic(api_key="wrong", base_url=locked.url, max_retries=0) as claude,
+        pytest.raises(anthropic.AuthenticationError),
+    ):
         claude.messages.create(model="gpt-4.1", max_tokens=5, messages=[{"role": "user", "content": "hi"}])
 
 
@@ -101,14 +111,18 @@ def test_foreign_host_name_is_refused(gateway: Wire, name: str) -> None:
         assert answer.text != "ok\n"
 
 
-@pytest.mark.parametrize("name", ["localhost", "localhost:1", "127.0.0.1", "LOCALHOST", "[::1]:4141", "localhost."])
+@pytest.mark.parametrize(
+    "name", ["localhost", "localhost:1", "127.0.0.1", "LOCALHOST", "[::1]:4141", "localhost."]
+)
 def test_names_of_this_machine_are_served(gateway: Wire, name: str) -> None:
     assert 200 == gateway.send("GET", "/v1/models", None, {"Host": name}).status
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://evil.example:4141", "null", "http://localhost.evil.example", "chrome-extension://x", "garbage", "http://[", "http://127.0.0.1@evil.example"])  # fmt: skip
 @pytest.mark.parametrize("surface", SURFACES)
-def test_foreign_origin_is_refused_and_spends_nothing(gateway: Wire, fake: FakeCopilot, surface: str, origin: str) -> None:
+def test_foreign_origin_is_refused_and_spends_nothing(
+    gateway: Wire, fake: FakeCopilot, surface: str, origin: str
+) -> None:
     answer = gateway.post(PATH[surface], ask(surface, "gpt-4.1", "hi"), Origin=origin)
     assert 403 == answer.status
     error_of(surface, answer.body)
@@ -121,8 +135,14 @@ def test_own_origin_is_served(gateway: Wire) -> None:
 
 def test_no_answer_carries_cors_headers(gateway: Wire) -> None:
     asked = {"Origin": gateway.url, "Access-Control-Request-Method": "POST"}
-    answers = [gateway.send(method, "/v1/chat/completions", None, dict(asked)) for method in ("OPTIONS", "GET")]
-    answers += [gateway.get("/v1/models", Origin=gateway.url), gateway.get("/healthz"), gateway.get("/nowhere")]
+    answers = [
+        gateway.send(method, "/v1/chat/completions", None, dict(asked)) for method in ("OPTIONS", "GET")
+    ]
+    answers += [
+        gateway.get("/v1/models", Origin=gateway.url),
+        gateway.get("/healthz"),
+        gateway.get("/nowhere"),
+    ]
     assert not [name for answer in answers for name in answer.headers if name.startswith("access-control-")]
 
 
@@ -131,7 +151,11 @@ def test_no_route_returns_a_token(fake: FakeCopilot, host: Host, caplog: pytest.
     gateway = host(api_key=Secret(KEY))
     wire = Wire(gateway.url, {"Authorization": f"Bearer {KEY}"})
     assert 200 == wire.post(PATH["chat"], ask("chat", "gpt-4.1", "hi")).status
-    [session] = {session.copilot_token for session in fake.state.sessions.values() if session.copilot_token in _sent(fake)}
+    [session] = {
+        session.copilot_token
+        for session in fake.state.sessions.values()
+        if session.copilot_token in _sent(fake)
+    }
     secrets = (DEMO_TOKEN, session, session.split(";")[0], KEY)
     seen = caplog.text
     for method, path in [*routes(gateway), ("GET", "/token"), ("GET", "/copilot_internal/v2/token")]:

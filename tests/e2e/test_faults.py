@@ -64,7 +64,9 @@ def test_session_that_expires_is_healed_by_one_exchange_and_one_retry(
     answer = wire.post(PATH[surface], asked)
     assert "fine" == (read_stream if stream else read_reply)(surface, answer.body).text.strip()
     assert [1, 2] == [len(fake.requests(path)) for path in (EXCHANGE, UPSTREAM_PATH[upstream])]
-    assert ["user", "user"] == [entry.headers["x-initiator"] for entry in fake.requests(UPSTREAM_PATH[upstream])]
+    assert ["user", "user"] == [
+        entry.headers["x-initiator"] for entry in fake.requests(UPSTREAM_PATH[upstream])
+    ]
 
 
 @every_cell
@@ -119,9 +121,19 @@ def test_refusal_of_upstream_keeps_its_meaning(
 
 
 def test_blocked_account_is_not_asked_again(gateway: Wire, fake: FakeCopilot) -> None:
-    fake.force("POST", "/chat/completions", 403, {"error": {"message": "blocked", "code": "extension_blocked"}}, times=0)
+    fake.force(
+        "POST",
+        "/chat/completions",
+        403,
+        {"error": {"message": "blocked", "code": "extension_blocked"}},
+        times=0,
+    )
     answer = gateway.post(PATH["chat"], ask("chat", "gpt-4.1", "hi"))
-    assert (403, 1, 0) == (answer.status, len(fake.requests("/chat/completions")), len(fake.requests(EXCHANGE)))
+    assert (403, 1, 0) == (
+        answer.status,
+        len(fake.requests("/chat/completions")),
+        len(fake.requests(EXCHANGE)),
+    )
 
 
 @every_surface
@@ -151,7 +163,9 @@ def test_business_seat_is_served_without_any_setting(fake: FakeCopilot, host: Ho
 def test_context_overflow_is_phrased_so_that_agents_compact(
     gateway: Wire, fake: FakeCopilot, surface: str, upstream: str, *, stream: bool
 ) -> None:
-    limits = next(entry for entry in fake.models if entry.get("id") == MODEL[upstream])["capabilities"]["limits"]
+    limits = next(entry for entry in fake.models if entry.get("id") == MODEL[upstream])["capabilities"][
+        "limits"
+    ]
     limits["max_prompt_tokens"] = 50
     answer = gateway.post(PATH[surface], ask(surface, MODEL[upstream], "word " * 400, stream=stream))
     error = error_of(surface, answer.body)
@@ -233,7 +247,12 @@ def test_truncated_tool_call_is_never_completed_by_invention(
     gateway: Wire, fake: FakeCopilot, surface: str, *, stream: bool
 ) -> None:
     """AC-19: cut off by the output limit, so no invented arguments."""
-    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Par'}}
+    call = {
+        "index": 0,
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "get_weather", "arguments": '{"city": "Par'},
+    }
     frame = {"id": "c1", "created": 1, "model": "gpt-4.1", "object": "chat.completion.chunk"}
     chunks = [
         {**frame, "choices": [{"index": 0, "delta": {"role": "assistant", "tool_calls": [call]}}]},
@@ -241,7 +260,12 @@ def test_truncated_tool_call_is_never_completed_by_invention(
     ]
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     if surface == "chat" and not stream:
-        body: Any = {**frame, "object": "chat.completion", "usage": {}, "choices": [{"index": 0, "message": message, "finish_reason": "length"}]}
+        body: Any = {
+            **frame,
+            "object": "chat.completion",
+            "usage": {},
+            "choices": [{"index": 0, "message": message, "finish_reason": "length"}],
+        }
         fake.force("POST", "/chat/completions", 200, body)
     else:
         pieces = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks] + ["data: [DONE]\n\n"]
@@ -250,4 +274,6 @@ def test_truncated_tool_call_is_never_completed_by_invention(
     told = (read_stream if stream else read_reply)(surface, answer.body)
     # What was streamed or passed through stands as it is; `length` tells every client not to run it.
     assert "length" == told.stop
-    assert told.calls == [] or ((stream or surface == "chat") and told.calls == [("get_weather", '{"city": "Par')])
+    assert told.calls == [] or (
+        (stream or surface == "chat") and told.calls == [("get_weather", '{"city": "Par')]
+    )

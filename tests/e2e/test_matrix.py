@@ -18,7 +18,10 @@ CASES: dict[str, tuple[dict[str, Any], Told]] = {
     "text": ({"prompt": "[[say:Grüße, 世界 🌍 and \u2028 more]]"}, Told("Grüße, 世界 🌍 and \u2028 more")),
     "long": ({"prompt": "[[words:60]]"}, Told(" ".join(f"word{n}" for n in range(60)))),
     "tool": (
-        {"prompt": '[[say:Let me see.]] [[tool:get_weather {"city": "Zürich \\"old\\" town"}]]', "tools": True},
+        {
+            "prompt": '[[say:Let me see.]] [[tool:get_weather {"city": "Zürich \\"old\\" town"}]]',
+            "tools": True,
+        },
         Told("Let me see.", calls=[(TOOL, {"city": 'Zürich "old" town'})], stop="tools"),
     ),
     "parallel tools": (
@@ -37,7 +40,10 @@ CASES: dict[str, tuple[dict[str, Any], Told]] = {
         {"prompt": '[[think:Hm.]] [[tool:get_weather {"city": "Oslo"}]]', "think": True, "tools": True},
         Told("", "Hm.", calls=[(TOOL, {"city": "Oslo"})], stop="tools"),
     ),
-    "length": ({"prompt": "[[words:60]]", "limit": 20}, Told(" ".join(f"word{n}" for n in range(20)), stop="length")),
+    "length": (
+        {"prompt": "[[words:60]]", "limit": 20},
+        Told(" ".join(f"word{n}" for n in range(20)), stop="length"),
+    ),
 }
 # How upstream's bytes travel. Chat quirks are AC-02 … AC-14.
 DELIVERIES: dict[str, dict[str, Any]] = {

@@ -38,7 +38,9 @@ def weather_tool(*, strict: bool = False) -> ChatCompletionToolParam:
 @every_model
 def test_complete_reply(oai: openai.OpenAI, model: str) -> None:
     """AC-27."""
-    raw = oai.chat.completions.with_raw_response.create(model=model, messages=[user("[[say:three word answer]]")])
+    raw = oai.chat.completions.with_raw_response.create(
+        model=model, messages=[user("[[say:three word answer]]")]
+    )
     reply = raw.parse()
     [choice] = reply.choices
     assert ("three word answer", "stop", "assistant", model) == (
@@ -76,13 +78,17 @@ def test_usage_comes_only_when_asked_for(oai: openai.OpenAI, model: str) -> None
 
 @every_model
 @pytest.mark.parametrize("how", ["create", "stream"])
-def test_parallel_tools_and_their_results(oai: openai.OpenAI, model: str, how: Literal["create", "stream"]) -> None:
+def test_parallel_tools_and_their_results(
+    oai: openai.OpenAI, model: str, how: Literal["create", "stream"]
+) -> None:
     """AC-02."""
     turns: list[ChatCompletionMessageParam] = [user(CITIES)]
     if how == "create":
         first: Any = oai.chat.completions.create(model=model, messages=turns, tools=[weather_tool()])
     else:
-        with oai.chat.completions.stream(model=model, messages=turns, tools=[weather_tool(strict=True)]) as stream:
+        with oai.chat.completions.stream(
+            model=model, messages=turns, tools=[weather_tool(strict=True)]
+        ) as stream:
             names = [event.name for event in stream if event.type == "tool_calls.function.arguments.done"]
             first = stream.get_final_completion()
         assert ["get_weather", "get_weather"] == names
@@ -91,11 +97,17 @@ def test_parallel_tools_and_their_results(oai: openai.OpenAI, model: str, how: L
     calls = choice.message.tool_calls
     assert [{"city": "Paris"}, {"city": "Rome"}] == [json.loads(call.function.arguments) for call in calls]
     spoken: Any = [
-        {"id": call.id, "type": "function", "function": {"name": call.function.name, "arguments": call.function.arguments}}
+        {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": call.function.name, "arguments": call.function.arguments},
+        }
         for call in calls
     ]
     turns.append({"role": "assistant", "content": choice.message.content, "tool_calls": spoken})
-    turns += [{"role": "tool", "tool_call_id": call.id, "content": f"{n}8 degrees"} for n, call in enumerate(calls)]
+    turns += [
+        {"role": "tool", "tool_call_id": call.id, "content": f"{n}8 degrees"} for n, call in enumerate(calls)
+    ]
     last = oai.chat.completions.create(model=model, messages=turns, tools=[weather_tool()])
     assert ("Result: 08 degrees Result: 18 degrees", "stop") == (
         last.choices[0].message.content, last.choices[0].finish_reason,
@@ -171,7 +183,7 @@ def test_reasoning_effort_shows_its_thinking(oai: openai.OpenAI, model: str) -> 
 def test_thinking_survives_a_tool_loop(oai: openai.OpenAI, model: str, fake: FakeCopilot) -> None:
     """AC-07, AC-31."""
     fake.set_modes("gemini-3.8-flash", **{"chat_requires_opaque": True, "reasoning_text+opaque": True})
-    asked = user("[[think:which city]] [[tool:get_weather {\"city\": \"Oslo\"}]] [[then]] [[say:done]]")
+    asked = user('[[think:which city]] [[tool:get_weather {"city": "Oslo"}]] [[then]] [[say:done]]')
     first = oai.chat.completions.create(
         model=model, messages=[asked], tools=[weather_tool()], reasoning_effort="low"
     )
@@ -190,15 +202,19 @@ def test_several_choices_on_a_chat_model(oai: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("model", [ONLY_MESSAGES, "gpt-5.5"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_several_choices_of_another_dialect_are_refused(oai: openai.OpenAI, model: str, *, stream: bool) -> None:
+def test_several_choices_of_another_dialect_are_refused(
+    oai: openai.OpenAI, model: str, *, stream: bool
+) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         oai.chat.completions.create(model=model, messages=[user("hello")], n=2, stream=stream)
-    assert (400, "n") == (caught.value.status_code, caught.value.param)
+    assert (400, "n") == (caught.value.status_code, str(caught.value.param).removeprefix("$."))
 
 
 @every_model
 def test_output_limit_is_kept(oai: openai.OpenAI, model: str) -> None:
-    reply = oai.chat.completions.create(model=model, messages=[user("[[words:30]]")], max_completion_tokens=20)
+    reply = oai.chat.completions.create(
+        model=model, messages=[user("[[words:30]]")], max_completion_tokens=20
+    )
     assert reply.choices[0].finish_reason == "length"
 
 
@@ -218,5 +234,8 @@ def test_conversation_is_remembered_over_turns_and_models(oai: openai.OpenAI) ->
         {"role": "assistant", "content": "Noted."},
         user("What is my favourite colour?"),
     ]
-    said = {oai.chat.completions.create(model=model, messages=turns).choices[0].message.content for model in MODELS}
+    said = {
+        oai.chat.completions.create(model=model, messages=turns).choices[0].message.content
+        for model in MODELS
+    }
     assert said == {"Your favourite colour is teal."}

@@ -38,7 +38,9 @@ def test_token_arrays_and_dimensions_are_embedded(lenient: openai.OpenAI) -> Non
     assert [8, 8] == [len(vector.embedding) for vector in reply.data]
 
 
-def test_batches_over_the_models_limit_are_split_and_joined(lenient: openai.OpenAI, fake: FakeCopilot) -> None:
+def test_batches_over_the_models_limit_are_split_and_joined(
+    lenient: openai.OpenAI, fake: FakeCopilot
+) -> None:
     reply = lenient.embeddings.create(model=EMBEDDER, input=[f"text {n}" for n in range(1025)], dimensions=2)
     alone = lenient.embeddings.create(model=EMBEDDER, input="text 1024", dimensions=2)
     assert list(range(1025)) == [vector.index for vector in reply.data]
@@ -95,8 +97,8 @@ def test_unknown_model_names_the_nearest(oai: openai.OpenAI) -> None:
 @pytest.mark.parametrize("model", CHAT)
 @pytest.mark.parametrize("stream", [False, True])
 def test_refusals_raise_the_sdks_exceptions(
-    oai: openai.OpenAI, fake: FakeCopilot, model: str, status: int, body: object, raised: type[openai.APIStatusError],
-    code: str | None, *, stream: bool,
+    *, oai: openai.OpenAI, fake: FakeCopilot, model: str, status: int, body: object, raised: type[openai.APIStatusError],
+    code: str | None, stream: bool,
 ) -> None:  # fmt: skip
     """AC-48, AC-49, AC-50."""
     for path in ("/chat/completions", "/v1/messages", "/responses"):
@@ -110,7 +112,9 @@ def test_refusals_raise_the_sdks_exceptions(
 
 def test_rate_limit_is_waited_out_and_retried_by_the_sdk(gateway: Wire, fake: FakeCopilot) -> None:
     """AC-48, AC-63: the gateway passes a 429 on; waiting is the client's."""
-    fake.force("POST", "/chat/completions", 429, {"error": {"message": "slow down"}}, headers={"retry-after": "0"})
+    fake.force(
+        "POST", "/chat/completions", 429, {"error": {"message": "slow down"}}, headers={"retry-after": "0"}
+    )
     with openai.OpenAI(api_key="local", base_url=gateway.url, max_retries=2) as client:
         raw = client.chat.completions.with_raw_response.create(model="gpt-4.1", messages=HELLO)
     assert (1, 2) == (raw.retries_taken, len(fake.requests("/chat/completions")))

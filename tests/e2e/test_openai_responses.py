@@ -43,7 +43,9 @@ def test_streamed_reply(oai: openai.OpenAI, model: str, fake: FakeCopilot) -> No
 def test_raw_events_are_numbered_and_end_once(oai: openai.OpenAI, model: str) -> None:
     events = list(oai.responses.create(model=model, input="[[words:5]]", stream=True))
     assert list(range(len(events))) == [event.sequence_number for event in events]
-    assert ["response.completed"] == [event.type for event in events if event.type.startswith("response.completed")]
+    assert ["response.completed"] == [
+        event.type for event in events if event.type.startswith("response.completed")
+    ]
 
 
 @every_model
@@ -102,7 +104,10 @@ def test_reasoning_survives_a_tool_loop(oai: openai.OpenAI, model: str, fake: Fa
     more: Any = {"tools": [TOOL], "reasoning": {"effort": "low", "summary": "auto"}, "store": False,
                  "include": ["reasoning.encrypted_content"]}  # fmt: skip
     turns: list[Any] = [
-        {"role": "user", "content": "[[think:which city]] [[tool:get_weather {\"city\": \"Oslo\"}]] [[then]] [[say:done]]"}
+        {
+            "role": "user",
+            "content": '[[think:which city]] [[tool:get_weather {"city": "Oslo"}]] [[then]] [[say:done]]',
+        }
     ]
     with oai.responses.stream(model=model, input=turns, **more) as stream:
         for _ in stream:

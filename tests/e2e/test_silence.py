@@ -21,7 +21,11 @@ every_cell = pytest.mark.parametrize(
     ("surface", "dialect"), CELLS, ids=[f"{dialect}_to_{surface}" for surface, dialect in CELLS]
 )
 every_surface = pytest.mark.parametrize("surface", SURFACES)
-PING = {"chat": b": ping\n\n", "messages": b'event: ping\ndata: {"type": "ping"}\n\n', "responses": b": ping\n\n"}
+PING = {
+    "chat": b": ping\n\n",
+    "messages": b'event: ping\ndata: {"type": "ping"}\n\n',
+    "responses": b": ping\n\n",
+}
 PROMPT = "[[say:some words at last]]"
 
 
@@ -81,7 +85,7 @@ def test_refusal_after_a_ping_is_an_error_event(scripted: Wire, upstream: Upstre
 @every_cell
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 def test_reply_is_the_same_whatever_the_size_of_upstreams_writes(
-    scripted: Wire, upstream: Upstream, recorded: dict[str, bytes], surface: str, dialect: str, size: int
+    *, scripted: Wire, upstream: Upstream, recorded: dict[str, bytes], surface: str, dialect: str, size: int
 ) -> None:
     """AC-66."""
     wire = recorded[dialect]
@@ -151,7 +155,9 @@ def test_nothing_is_retried_after_the_first_byte(
     assert "error" == read_stream(surface, reply.body).stop
 
 
-def test_many_streams_wait_side_by_side(scripted: Wire, upstream: Upstream, recorded: dict[str, bytes]) -> None:
+def test_many_streams_wait_side_by_side(
+    scripted: Wire, upstream: Upstream, recorded: dict[str, bytes]
+) -> None:
     exchanges = [upstream.play(Step.HOLD, *_stream(recorded["chat"])) for _ in range(12)]
     told: list[str] = []
 
