@@ -21,6 +21,11 @@ members_of: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 items_of: Final = msgspec.json.Decoder(list[Raw]).decode
 
 
+def first_byte(raw: Raw | bytes) -> bytes:
+    """Return the byte that tells a JSON value's type."""
+    return bytes(memoryview(raw)[:1])
+
+
 class Refused:
     """The body's top-level members and feature flags; `losses` names what the client will miss."""
 
@@ -43,7 +48,7 @@ class Refused:
     def inner(self, name: str) -> dict[str, Raw]:
         """Return the members of a member; none when it is absent or no object."""
         raw = self.members.get(name)
-        return members_of(raw) if raw is not None and bytes(raw[:1]) == b"{" else {}
+        return members_of(raw) if raw is not None and first_byte(raw) == b"{" else {}
 
     def drop_inner(self, name: str, inner: str) -> bool:
         """Take a member of a member out, and the outer one with its last; return whether it was there."""

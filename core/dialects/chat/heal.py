@@ -79,18 +79,13 @@ def _without_reasoning(raw: Raw) -> Raw:
     return raw if len(kept) == len(members) else Raw(encode(kept))
 
 
-def _leave(_refused: Refused, _match: re.Match[str]) -> bool:
-    """Nothing helps: a signature cannot be made up."""
-    return False
-
-
 RULES: Final[tuple[Rule, ...]] = (
     rule("output_limit_name", r"\b(max_tokens|max_completion_tokens)\W? is not supported", _rename_limit),
     rule("max_output", r"max_(?:completion_)?tokens is too large.{0,80}?at most (\d{1,9})", _lower_limit),
     rule("effort", r"invalid_reasoning_effort|reasoning.?effort.{0,80}not supported", _drop_effort),
     rule("sampling", r"temperature\W{1,3}and\W{1,3}top_p\W.{0,20}cannot both", _drop_top_p),
-    rule("thinking_signature", r"missing.{0,40}(?:reasoning_opaque|thought.signature)", _leave),
-    rule("thinking_signature", r"reasoning_opaque|thought.signature|invalid signature", _strip_reasoning),
+    # One that is missing cannot be made up.
+    rule("thinking_signature", r"^(?!.*\bmissing\b).*(?:reasoning_opaque|thought.signature|invalid signature)", _strip_reasoning),
     rule("unsupported_parameter", r"(?:unsupported|unknown|unrecognized)[a-z ]{0,20}: '([a-z_]{1,40})'", _drop_knob),
     rule("unsupported_parameter", r"'([a-z_]{1,40})' (?:is not|does not) support", _drop_knob),
     rule("unsupported_parameter", r"\b([a-z_]{1,40}): Extra inputs are not permitted", _drop_knob),

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from core.dialects.messages.schema import TypeOf
-from core.refused import Refused, encode, items_of, members_of
+from core.refused import Refused, encode, first_byte, items_of, members_of
 
 NAMED: Final = re.compile(r"([A-Za-z0-9_$.-]{1,200}): Extra inputs are not permitted", re.IGNORECASE)
 # Without these the request would ask for something else: then the refusal stands.
@@ -48,7 +48,7 @@ def without(value: Raw, path: list[str]) -> Raw | None:
     part that repeats the object's own `type`, or that is no member of it, is such a name.
     """
     head, rest = path[0], path[1:]
-    first = bytes(value[:1])
+    first = first_byte(value)
     if first == b"[":
         return _without_in_array(value, head, rest)
     if first != b"{":

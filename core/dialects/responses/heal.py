@@ -8,7 +8,7 @@ import msgspec
 from core.dialect import Encoded
 from core.dialects.responses.heal_items import settle_calls, strip_ids, strip_reasoning
 from core.errors import GatewayError
-from core.refused import Refused, Rule, items_of, rule
+from core.refused import Refused, Rule, first_byte, items_of, rule
 from core.refused import heal as heal_by
 
 # What may be left out without changing what is asked; input, tools, formats and memory may not.
@@ -58,7 +58,7 @@ def _drop_value(refused: Refused, match: re.Match[str]) -> bool:
 def _word(refused: Refused, name: str) -> str | None:
     outer, _, inner = name.partition(".")
     raw = refused.inner(outer).get(inner) if inner else refused.members.get(outer)
-    return _string(raw) if raw is not None and bytes(raw[:1]) == b'"' else None
+    return _string(raw) if raw is not None and first_byte(raw) == b'"' else None
 
 
 def _drop_include(refused: Refused, value: str) -> bool:

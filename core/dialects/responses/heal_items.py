@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from core.dialects.responses.schema import decode_raws, encode
 from core.dialects.responses.turns import NO_RESULT
-from core.refused import Refused, members_of
+from core.refused import Refused, first_byte, members_of
 
 # A compaction is the conversation itself: without it the model would answer something else.
 HISTORY: Final = frozenset({"compaction", "compaction_summary"})
@@ -81,7 +81,7 @@ def settle_calls(refused: Refused, _: re.Match[str]) -> bool:
 
 def _items(refused: Refused) -> list[Raw]:
     raw = refused.members.get("input", Raw(b"[]"))
-    return decode_raws(raw) if bytes(raw[:1]) == b"[" else []
+    return decode_raws(raw) if first_byte(raw) == b"[" else []
 
 
 def _put(refused: Refused, items: list[Any]) -> bool:
@@ -100,7 +100,7 @@ def _plain(raw: Raw) -> Raw:
     members.pop("encrypted_content", None)
     for name in ("output", "content"):
         value = members.get(name, b"")
-        if bytes(value[:1]) == b"[":
+        if first_byte(value) == b"[":
             members[name] = [_readable(part) for part in decode_raws(value)]
     if _item(item).type in OUTPUTS.values():
         members.setdefault("output", UNREADABLE)
@@ -123,8 +123,8 @@ def _stray(raw: Raw) -> dict[str, Any]:
     """Return an output as a user message, with its text and pictures."""
     output = members_of(raw).get("output", Raw(b'""'))
     parts: list[Any] = [{"type": "input_text", "text": STRAY}]
-    if bytes(output[:1]) == b"[":
+    if first_byte(output) == b"[":
         parts += [part for part in decode_raws(output) if _part(part).type.startswith("input_")]
-    elif output not in {Raw(b'""'), Raw(b"null")}:
+    elif first_byte(output) == b'"' and bytes(output) != b'""':
         parts.append({"type": "input_text", "text": output})
     return {"type": "message", "role": "user", "content": parts}
