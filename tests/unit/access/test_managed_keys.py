@@ -1,0 +1,155 @@
+"""Keys that the operator makes: what is shown, what is kept, how long a key is good."""
+
+from pathlib import Path
+
+import pytest
+
+from core.access.keys import KeyCheck
+from core.access.managed_keys import CACHE_LIFE, KIND, AnyOf, KeyNameError, ManagedKey, ManagedKeys
+from core.settings import Secret
+from infra.local.state import SqliteStateStore
+from tests.unit.copilot.doubles import Clock, MemoryState
+
+DAY = 24 * 3600.0
+
+
+class CountingState(MemoryState):
+    """Counts what is asked of it."""
+
+    loads = 0
+
+    def load(self, kind: str, key: str) -> bytes | None:
+        self.loads += 1
+        return super().load(kind, key)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def state(clock: Clock) -> CountingState:
+    return CountingState(clock)
+
+
+@pytest.fixture
+def keys(state: CountingState, clock: Clock) -> ManagedKeys:
+    return ManagedKeys(state, clock)
+
+
+def test_a_key_has_256_random_bits_and_opens_under_its_name(keys: ManagedKeys) -> None:
+    laptop, phone = keys.create("laptop"), keys.create("phone")
+    assert [len(laptop), laptop[:4], laptop != phone] == [47, "cgw_", True]
+    assert ["laptop", "phone"] == [keys.authenticate(laptop), keys.authenticate(phone)]
+
+
+def test_every_bit_of_the_entropy_counts(clock: Clock) -> None:
+    shown = {
+        ManagedKeys(MemoryState(clock), clock, entropy=lambda _, bit=bit: (1 << bit).to_bytes(32)).create("k")
+        for bit in range(256)
+    }
+    assert len(shown) == 256
+
+
+def test_the_store_holds_no_key(keys: ManagedKeys, state: CountingState) -> None:
+    clear = keys.create("laptop")
+    assert not any(clear in str(record) or clear[4:] in str(record) for record in state.records.items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda k: k[:-1], lambda k: k + "0", lambda k: k.lower(), lambda k: k[4:], lambda _: "cgw_" + "0" * 43],
+)
+def test_a_changed_key_is_refused(keys: ManagedKeys, change: object) -> None:
+    assert callable(change)
+    assert keys.authenticate(change(keys.create("laptop"))) is None
+
+
+@pytest.mark.parametrize(
+    "presented", ["", "cgw_", "sk-1", "\ud800" * 47, "cgw_" + "ф" * 43, "cgw_" + "0" * 43 + "\n"]
+)
+def test_text_that_cannot_be_a_key_costs_no_look_up(
+    keys: ManagedKeys, state: CountingState, presented: str
+) -> None:
+    assert (None, 0) == (keys.authenticate(presented), state.loads)
+
+
+def test_the_store_is_not_asked_for_every_request(
+    keys: ManagedKeys, state: CountingState, clock: Clock
+) -> None:
+    clear = keys.create("laptop")
+    assert [keys.authenticate(clear) for _ in range(50)] == ["laptop"] * 50
+    assert state.loads == 1
+    clock.wait(CACHE_LIFE)
+    assert ("laptop", 2) == (keys.authenticate(clear), state.loads)
+
+
+def test_a_revoked_key_dies_here_at_once_and_elsewhere_within_half_a_minute(
+    keys: ManagedKeys, state: CountingState, clock: Clock
+) -> None:
+    clear, elsewhere = keys.create("laptop"), ManagedKeys(state, clock)
+    assert elsewhere.authenticate(clear) == "laptop"
+    assert keys.revoke("laptop")
+    assert keys.authenticate(clear) is None
+    clock.wait(30)
+    assert elsewhere.authenticate(clear) is None
+    assert not keys.revoke("laptop")
+
+
+def test_an_expired_key_is_refused_to_the_second_and_still_listed(keys: ManagedKeys, clock: Clock) -> None:
+    clear = keys.create("guest", expires_at=clock() + 10)
+    assert keys.authenticate(clear) == "guest"
+    clock.wait(9.9)
+    assert keys.authenticate(clear) == "guest"
+    clock.wait(0.2)
+    assert keys.authenticate(clear) is None
+    assert [key.name for key in keys.list()] == ["guest"]
+    clock.wait(31 * DAY)
+    assert keys.list() == []
+
+
+def test_the_list_shows_names_and_times_and_skips_strange_records(
+    keys: ManagedKeys, state: CountingState, clock: Clock
+) -> None:
+    keys.create("first")
+    clock.wait(5)
+    keys.create("second", expires_at=clock() + DAY)
+    state.save(KIND, "strange", b"\xff{")
+    assert keys.list() == [
+        ManagedKey(name="first", created_at=clock() - 5),
+        ManagedKey(name="second", created_at=clock(), expires_at=clock() + DAY),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "-x", "x" * 65, "é", "a\n", "static"])
+def test_names_that_would_confuse_are_refused(keys: ManagedKeys, name: str) -> None:
+    with pytest.raises(KeyNameError):
+        keys.create(name)
+
+
+def test_a_name_is_given_once(keys: ManagedKeys) -> None:
+    keys.create("laptop")
+    with pytest.raises(KeyNameError, match="already"):
+        keys.create("laptop")
+
+
+def test_cache_cannot_grow_without_end(keys: ManagedKeys) -> None:
+    made = [keys.create(f"k{number}") for number in range(300)]
+    assert [keys.authenticate(clear) for clear in made] == [f"k{number}" for number in range(300)]
+    assert len(keys._found) <= 256
+
+
+def test_keys_outlive_the_process(tmp_path: Path, clock: Clock) -> None:
+    with_first = SqliteStateStore(tmp_path / "s", clock)
+    clear = ManagedKeys(with_first, clock).create("laptop")
+    with_first.close()
+    again = SqliteStateStore(tmp_path / "s", clock)
+    assert ManagedKeys(again, clock).authenticate(clear) == "laptop"
+    again.close()
+
+
+def test_the_settings_key_and_managed_keys_open_side_by_side(keys: ManagedKeys) -> None:
+    clear = keys.create("laptop")
+    ring = AnyOf(KeyCheck(Secret("s3cret")), keys)
+    assert ["static", "laptop", None] == [ring.authenticate(k) for k in ("s3cret", clear, "other")]
