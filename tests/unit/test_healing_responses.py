@@ -35,8 +35,7 @@ def request(*items: Any, **members: Any) -> dict[str, Any]:
         ("input item ID does not belong to this connection", "", 400),
         ("Encrypted content item_id mismatch at input[1].", "invalid_request_body", 400),
         ("Encrypted content item_id did not match the target item id.", "", 400),
-        ("Item with id 'rs_1' not found. Items are not persisted when `store` is set to false. Try again with `store` set "
-         "to true, or remove this item from your input.", "", 400),
+        ("Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.", "", 400),
         ("Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: 'rs_1'.", "", 400),
     ],
 )  # fmt: skip
