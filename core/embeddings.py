@@ -4,7 +4,7 @@ import sys
 from array import array
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -127,7 +127,10 @@ def _inputs(value: str | list[Any]) -> list[Input]:
 
 
 def _is_token_array(item: object) -> bool:
-    return isinstance(item, list) and all(type(token) is int and token >= 0 for token in item)  # pyright: ignore[reportUnknownVariableType]
+    if not isinstance(item, list):
+        return False
+    tokens = cast("list[object]", item)
+    return all(type(token) is int and token >= 0 for token in tokens)
 
 
 def _base64(vector: list[float]) -> str:

@@ -18,6 +18,7 @@ _DATE: Final = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})(-v\d+(:\d+)?)?$")
 _SEPARATOR: Final = re.compile(r"[-._]")
 _FAMILIES: Final = frozenset({"opus", "sonnet", "haiku", "fable"})
 NEAREST: Final = 3
+LAST_RESORT: Final[DialectName] = "chat"
 
 
 class Spelling(Struct, frozen=True):
@@ -115,8 +116,8 @@ def plan(surface: Dialect, requested: str, model: Model, dialects: Mapping[Diale
         )
     if surface.name in model.dialects:
         return Lane(surface, surface, model, requested)
-    upstream: DialectName = next((name for name in PREFERENCE if name in model.dialects), "chat")
-    return Lane(surface, dialects[upstream], model, requested)
+    offered: list[DialectName] = [name for name in PREFERENCE if name in model.dialects]
+    return Lane(surface, dialects[offered[0] if offered else LAST_RESORT], model, requested)
 
 
 def _by_variant(requested: str, by_id: Mapping[str, Model]) -> Model | None:
