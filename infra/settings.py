@@ -93,13 +93,17 @@ def ambient_token(environ: Mapping[str, str]) -> Secret:
     return Secret(next((token for token in candidates if token.startswith(OAUTH_PREFIXES)), ""))
 
 
-def check_exposure(settings: Settings) -> None:
-    """Refuse to listen beyond this machine without a key: anybody could spend the subscription. Raises SettingsError."""
-    if settings.api_key or is_loopback(settings.host):
+def check_exposure(settings: Settings, has_keys: Callable[[], bool] = lambda: False) -> None:
+    """Refuse to listen beyond this machine without a key: anybody could spend the subscription. Raises SettingsError.
+
+    has_keys: says whether there are keys that `copilot-gateway keys create` made.
+    """
+    if settings.api_key or is_loopback(settings.host) or has_keys():
         return
     raise SettingsError(
         f"Refusing to listen on {settings.host}, which other machines can reach, without a key. "
-        f"Set {PREFIX}API_KEY (or api_key in {FILE_NAME}) to a long random text, or listen on 127.0.0.1."
+        f"Make one with `copilot-gateway keys create NAME`, or set {PREFIX}API_KEY (or api_key in {FILE_NAME}) to a "
+        "long random text, or listen on 127.0.0.1."
     )
 
 

@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("start", "Serve the gateway; log in first if needed."),
     "auth": ("auth", "Log in to GitHub without starting the server."),
     "check-usage": ("usage", "Show what is left of the subscription."),
+    "keys": ("keys", "Make, list and revoke keys for clients."),
     "models": ("models", "List the models that your subscription offers."),
     "debug": ("debug", "Show versions and paths for a bug report."),
 }

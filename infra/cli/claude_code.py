@@ -50,24 +50,24 @@ def suggest(models: Sequence[Model], wanted: Sequence[str], otherwise: Sequence[
     return suggest(models, otherwise) if otherwise else models[0].id
 
 
-def variables(base_url: str, choice: Choice, settings: Settings) -> dict[str, str]:
-    """Return what Claude Code reads from its environment. The gateway's key is named, not shown."""
+def variables(base_url: str, choice: Choice, *, keyed: bool) -> dict[str, str]:
+    """Return what Claude Code reads from its environment. The gateway's key, where one is asked, is named, not shown."""
     return {
         "ANTHROPIC_BASE_URL": base_url,
-        "ANTHROPIC_AUTH_TOKEN": shells.Reference(KEY_VARIABLE) if settings.api_key else NO_KEY,
+        "ANTHROPIC_AUTH_TOKEN": shells.Reference(KEY_VARIABLE) if keyed else NO_KEY,
         "ANTHROPIC_MODEL": choice.main,
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": choice.small,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     }
 
 
-def announce(base_url: str, choice: Choice, settings: Settings) -> None:
+def announce(base_url: str, choice: Choice, *, keyed: bool) -> None:
     """Print the command for the shell at hand, and copy it where that is possible."""
     shell = shells.detect(os.environ, shells.ancestors())
-    line = shells.command(shell, variables(base_url, choice, settings), "claude")
+    line = shells.command(shell, variables(base_url, choice, keyed=keyed), "claude")
     say("Start Claude Code in another terminal with:", "bold")
     people().print(line, markup=False, soft_wrap=True)
-    if settings.api_key:
+    if keyed:
         say(f"It reads the gateway's key from {KEY_VARIABLE}, which has to be set there.")
     if can_ask() and clipboard.copy(line, os.environ):
         say("The command is on the clipboard.")

@@ -15,6 +15,7 @@ from core.model import Model
 from core.settings import Settings
 from infra.cli import claude_code, exits
 from infra.cli.console import can_ask, is_terminal, plain, say, warn
+from infra.cli.keys import local_keys
 from infra.cli.notice import NOTICE
 from infra.cli.options import settings, show_token_option, verbose_option
 from infra.cli.session import Session
@@ -49,7 +50,7 @@ def command(*, for_claude_code: bool, dev: bool, account_type: str | None, **fla
     Each option is also a setting: COPILOT_GATEWAY_PORT and so on, or port in the data directory's config.toml.
     """
     current = settings(flags)
-    check_exposure(current)
+    check_exposure(current, lambda: bool(local_keys(current).list()))
     _remark(flags, account_type)
     if current.manual and not can_ask():
         raise exits.CommandError("--manual asks in the terminal, and there is none.", exits.USAGE)
@@ -68,9 +69,9 @@ def base_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def introduction(current: Settings, url: str, models: Sequence[Model]) -> list[str]:
-    """Return the lines that say what runs here and how clients reach it."""
-    key = "the gateway's key" if current.api_key else "any text"
+def introduction(url: str, models: Sequence[Model], *, keyed: bool) -> list[str]:
+    """Return the lines that say what runs here and how clients reach it. keyed: a key is asked."""
+    key = "the gateway's key" if keyed else "any text"
     names = ", ".join(model.id for model in models)
     return [
         f"Copilot Gateway {VERSION}",
@@ -140,12 +141,13 @@ def _serve(
     from infra.local.server import serve, serve_dev  # noqa: PLC0415
 
     current, services = session.settings, session.services
+    keyed = services.keys is not None
     if current.manual:
         services = msgspec.structs.replace(services, gates=(*services.gates, Approval(ask_in_terminal)))
 
     def on_ready(port: int) -> None:
         url = base_url(current.host, port)
-        for line in introduction(current, url, models):
+        for line in introduction(url, models, keyed=keyed):
             say(line)
         if (upstream := stand_in(current)) is not None:
             warn(f"NOT GitHub Copilot: a stand-in at {upstream} answers.")
@@ -154,7 +156,7 @@ def _serve(
                 "Other machines can reach the gateway. The connection is not encrypted: put TLS in front of it."
             )
         if choice is not None:
-            claude_code.announce(url, choice, current)
+            claude_code.announce(url, choice, keyed=keyed)
         say(f"Listening on {url} (Ctrl-C stops)", "bold green")
 
     app = create_app(services)

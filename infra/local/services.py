@@ -6,23 +6,24 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from core.access.keys import KeyCheck
+from core.access.keys import KeyCheck, KeyRing
 from core.access.limits import RateLimit
+from core.access.managed_keys import AnyOf, ManagedKeys
 from core.call import Engine
 from core.copilot.auto import AutoMode
 from core.copilot.catalogue import Catalogue
 from core.copilot.client import CopilotClient
 from core.copilot.github import GitHub
+from core.copilot.hosts import is_loopback
 from core.copilot.token import CopilotTokens
 from core.copilot.transport import Transport
 from core.copilot.usage import fetch_quota
+from core.ports import StoreError
 from core.settings import Settings
 from core.surfaces import DIALECTS
 from handlers.services import Gate, Services
 from infra.local.secrets import FileSecretStore
-from infra.local.state import SqliteStateStore
-
-STATE_FILE = "state.sqlite3"
+from infra.local.state import STATE_FILE, SqliteStateStore
 
 
 def build_services(settings: Settings) -> Services:
@@ -56,11 +57,22 @@ def build_services(settings: Settings) -> Services:
         github=github,
         state=state,
         quota=lambda: fetch_quota(github, settings, tokens.github_token(), now=time.time),
-        keys=KeyCheck(settings.api_key) if settings.api_key else None,
+        keys=key_ring(settings, ManagedKeys(state, time.time)),
         gates=gates,
         now=time.time,
         new_id=_new_id,
     )
+
+
+def key_ring(settings: Settings, managed: ManagedKeys) -> KeyRing | None:
+    """Return what checks keys; None, for an open door, only on loopback and where nobody has made a key."""
+    if settings.api_key:
+        return AnyOf(KeyCheck(settings.api_key), managed)
+    try:
+        is_open = is_loopback(settings.host) and not managed.list()
+    except StoreError:  # closed until the store can say otherwise
+        is_open = False
+    return None if is_open else managed
 
 
 def build_clients(settings: Settings) -> tuple[Transport, GitHub]:

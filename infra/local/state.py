@@ -8,6 +8,8 @@ from typing import Final
 
 from infra.local.database import Database
 
+STATE_FILE: Final = "state.sqlite3"  # its name in the data directory
+
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _PURGE_EVERY: Final = 60.0  # seconds between removals of what has expired
 _NEVER: Final = math.inf  # SQLite stores it as a number larger than all others

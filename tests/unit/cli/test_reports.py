@@ -103,15 +103,13 @@ def test_base_url_is_one_that_clients_here_can_use(host: str, expected: str) -> 
 
 
 def test_introduction_says_how_to_point_clients_here() -> None:
-    settings = Settings(api_key=Secret("hidden-key"))
-    text = "\n".join(
-        introduction(settings, "http://127.0.0.1:4141", [Model(id="gpt-4.1"), Model(id="kimi-k3")])
-    )
+    models = [Model(id="gpt-4.1"), Model(id="kimi-k3")]
+    text = "\n".join(introduction("http://127.0.0.1:4141", models, keyed=True))
     assert "Unofficial" in text
     assert "Models (2): gpt-4.1, kimi-k3" in text
     assert "OPENAI_BASE_URL=http://127.0.0.1:4141/v1 " in text
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:4141 " in text
-    assert "hidden-key" not in text
+    assert "API_KEY=the gateway's key" in text
 
 
 def record(message: str, *, failed: bool = False) -> logging.LogRecord:
