@@ -50,6 +50,11 @@ def test_complete_reply_of_a_cut_upstream_is_a_502(
     error_of(surface, answer.body)
 
 
+def expire(fake: FakeCopilot) -> None:
+    """End the token that was used last, and no other gateway's."""
+    fake.state.expire_sessions(fake.log[-1].headers["authorization"].removeprefix("Bearer "))
+
+
 @every_cell
 @either_way
 def test_session_that_expires_is_healed_by_one_exchange_and_one_retry(
@@ -59,8 +64,8 @@ def test_session_that_expires_is_healed_by_one_exchange_and_one_retry(
     asked = ask(surface, MODEL[upstream], "[[say:fine]]", stream=stream)
     wire = Wire(host().url)
     assert wire.post(PATH[surface], asked).status == 200
+    expire(fake)
     fake.clear_log()
-    fake.state.expire_sessions()
     answer = wire.post(PATH[surface], asked)
     assert "fine" == (read_stream if stream else read_reply)(surface, answer.body).text.strip()
     assert [1, 2] == [len(fake.requests(path)) for path in (EXCHANGE, UPSTREAM_PATH[upstream])]
@@ -188,7 +193,7 @@ def test_revoked_login_is_a_403_that_names_the_remedy(
     wire = Wire(host().url)
     assert wire.post(PATH[surface], ask(surface, "gpt-4.1", "hi")).status == 200
     fake.account.revoked = True
-    fake.state.expire_sessions()
+    expire(fake)
     answer = wire.post(PATH[surface], ask(surface, "gpt-4.1", "hi", stream=stream))
     assert (403, True) == (answer.status, "copilot-gateway auth" in error_of(surface, answer.body)["message"])
 

@@ -1,0 +1,76 @@
+"""The whole gateway in front of a failing Copilot: what must be healed is healed, what must be told is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.asking import PATH, SURFACES, UPSTREAM_PATH, ask, error_of, read_stream
+from tests.e2e.hosting import ONLY_MESSAGES, Hosted, Wire, new_fake
+from tests.emulators.copilot import FakeCopilot
+
+MODEL = {"chat": "gpt-4.1", "messages": ONLY_MESSAGES, "responses": "gpt-5.5"}
+every_cell = pytest.mark.parametrize(
+    ("surface", "upstream"),
+    [(surface, upstream) for upstream in MODEL for surface in SURFACES],
+    ids=[f"{upstream}_to_{surface}" for upstream in MODEL for surface in SURFACES],
+)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeCopilot]:
+    running = new_fake()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def gateway(fake: FakeCopilot, tmp_path: Path) -> Iterator[Wire]:
+    with Hosted(fake, tmp_path) as running:
+        yield Wire(running.url)
+
+
+@every_cell
+def test_upstream_killed_mid_stream_is_an_error_event(
+    gateway: Wire, fake: FakeCopilot, surface: str, upstream: str
+) -> None:
+    """AC-05."""
+    fake.set_modes("*", cut_after_n_bytes=1_000, cut_with_reset=True)
+    answer = gateway.post(PATH[surface], ask(surface, MODEL[upstream], "[[words:300]]", stream=True))
+    assert (200, "error") == (answer.status, read_stream(surface, answer.body).stop)
+    assert 1 == len(fake.requests(UPSTREAM_PATH[upstream]))
+
+
+@every_cell
+def test_token_that_expires_mid_session_is_renewed_unseen(
+    gateway: Wire, fake: FakeCopilot, surface: str, upstream: str
+) -> None:
+    asked = ask(surface, MODEL[upstream], "[[say:fine]]", stream=True)
+    assert 200 == gateway.post(PATH[surface], asked).status
+    fake.state.expire_sessions()
+    assert "fine" == read_stream(surface, gateway.post(PATH[surface], asked).body).text.strip()
+    assert [200, 401, 200] == [entry.status for entry in fake.requests(UPSTREAM_PATH[upstream])]
+    assert 2 == len(fake.requests("/copilot_internal/v2/token"))
+
+
+@every_cell
+def test_rate_limit_while_streaming_is_a_429_with_its_hint(
+    gateway: Wire, fake: FakeCopilot, surface: str, upstream: str
+) -> None:
+    """AC-49."""
+    fake.account.rate_limit_code, fake.account.retry_after = "user_global_rate_limited:pro", "41"
+    answer = gateway.post(PATH[surface], ask(surface, MODEL[upstream], "hi", stream=True))
+    assert (429, "41") == (answer.status, answer.headers["retry-after"])
+    error_of(surface, answer.body)
+
+
+@every_cell
+def test_account_that_moved_to_another_host_is_followed(
+    gateway: Wire, fake: FakeCopilot, surface: str, upstream: str
+) -> None:
+    asked = ask(surface, MODEL[upstream], "[[say:moved]]", stream=True)
+    assert 200 == gateway.post(PATH[surface], asked).status
+    fake.account.host = "business"
+    assert "moved" == read_stream(surface, gateway.post(PATH[surface], asked).body).text.strip()
+    told = [(entry.host, entry.status) for entry in fake.requests(UPSTREAM_PATH[upstream])]
+    assert [("individual", 200), ("individual", 421), ("business", 200)] == told
