@@ -1,7 +1,8 @@
 """One call, prepared: the lane, what goes upstream, and how the answer comes back."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,6 +26,18 @@ BYTES_PER_TOKEN = 4
 # Repairs that the way back has to take part in: the upstream has no stop sequences; tool names were too long for it.
 STOP_SEQUENCES = "stop_sequences"
 LONG_NAMES = "long_names"
+
+
+# What a response header cannot list. Some names are the client's own, of members that nobody knows.
+UNLISTABLE: Final = re.compile(r"[^\x21-\x2b\x2d-\x7e]")
+LONGEST_NAME: Final = 64
+MOST_NAMES: Final = 32
+
+
+def listed(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of losses or repairs as a response header can list them: each once, short, and not too many."""
+    safe = tuple(dict.fromkeys(UNLISTABLE.sub("?", name[:LONGEST_NAME]) or "?" for name in names))
+    return safe if len(safe) <= MOST_NAMES else (*safe[:MOST_NAMES], "more")
 
 
 class Sessions(Protocol):
@@ -103,7 +116,8 @@ class Engine(Struct, frozen=True):
             betas=encoded.betas,
             **self._membership(session, lane.model),
         )
-        losses, repairs = (*journey.losses, *encoded.losses), (*journey.repairs, *encoded.repairs)
+        losses = listed((*journey.losses, *encoded.losses))
+        repairs = listed((*journey.repairs, *encoded.repairs))
         return Call(lane, echo, outgoing, peek.stream, losses, repairs, self.dialects)
 
     def _offers_auto(self, models: Sequence[Model]) -> bool:
@@ -183,8 +197,8 @@ class Call(Struct, frozen=True):
             outgoing=replace(
                 sent, body=encoded.body, betas=encoded.betas, vision=sent.vision and has_image(encoded.body)
             ),
-            losses=tuple(dict.fromkeys((*self.losses, *encoded.losses))),
-            repairs=tuple(dict.fromkeys((*self.repairs, *encoded.repairs))),
+            losses=listed((*self.losses, *encoded.losses)),
+            repairs=listed((*self.repairs, *encoded.repairs)),
         )
 
     def complete(self, body: bytes) -> bytes:

@@ -48,7 +48,7 @@ class HealingCall:
             return False
         _log.info(
             "upstream.healed repair=%s model=%s id=%s",
-            ",".join(name for name in healed.repairs if name not in self.call.repairs) or healed.repairs[-1],
+            healed.repairs[-1],
             healed.lane.model.id,
             error.upstream_request_id,
         )
