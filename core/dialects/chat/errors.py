@@ -129,7 +129,8 @@ def encode_error(error: GatewayError) -> EncodedError:
 
 def _body(error: GatewayError) -> ErrorBody:
     code = FIXED_CODE.get(error.kind) or error.code or CODE.get(error.kind)
-    param = error.param
+    # OpenAI names members from the body down: `messages[0].content`, without the root.
+    param = None if error.param is None else error.param.removeprefix("$").removeprefix(".") or None
     if error.kind == "context_overflow" and param is None:
         param = "messages"
     return ErrorBody(

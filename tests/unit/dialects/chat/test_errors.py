@@ -29,7 +29,7 @@ def test_a_malformed_request_names_the_place() -> None:
     """AC-50, AC-51."""
     assert (
         400,
-        {"message": "bad", "type": "invalid_request_error", "param": "$.messages[0]", "code": None},
+        {"message": "bad", "type": "invalid_request_error", "param": "messages[0]", "code": None},
     ) == body_of(InvalidRequestError("bad", param="$.messages[0]"))
 
 
