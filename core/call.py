@@ -184,7 +184,8 @@ class Call(Struct, frozen=True):
     def healed(self, error: GatewayError) -> "Call | None":
         """Return the call without what upstream has just refused; None when this refusal cannot be helped.
 
-        Only a refusal of the request's own content can: limits, quotas, filters and failures stand.
+        Only a refusal of the request's own content can: limits, quotas, filters and failures stand. The repair's name
+        is the first of `repairs`.
         """
         if error.kind != "invalid_request":
             return None
@@ -197,8 +198,8 @@ class Call(Struct, frozen=True):
             outgoing=replace(
                 sent, body=encoded.body, betas=encoded.betas, vision=sent.vision and has_image(encoded.body)
             ),
-            losses=listed((*self.losses, *encoded.losses)),
-            repairs=listed((*self.repairs, *encoded.repairs)),
+            losses=listed((*encoded.losses, *self.losses)),
+            repairs=listed((*encoded.repairs, *self.repairs)),
         )
 
     def complete(self, body: bytes) -> bytes:

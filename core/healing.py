@@ -48,7 +48,7 @@ class HealingCall:
             return False
         _log.info(
             "upstream.healed repair=%s model=%s id=%s",
-            healed.repairs[-1],
+            healed.repairs[0],
             healed.lane.model.id,
             error.upstream_request_id,
         )
