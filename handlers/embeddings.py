@@ -6,6 +6,7 @@ from core import embeddings
 from core.errors import InvalidRequestError
 from core.outgoing import Outgoing
 from core.route import resolve
+from handlers.deadline import current_deadline
 from handlers.reply import JSON
 from handlers.services import services
 
@@ -26,7 +27,8 @@ def create() -> Response:
     replies: list[embeddings.EmbeddingsReply] = []
     left = len(asked.inputs)
     for body in embeddings.encode_batches(asked, model.id, model.max_inputs):
-        reply = given.copilot.open(Outgoing(path="/embeddings", body=body)).read_all()
+        patience = current_deadline().slice(settings.first_byte_timeout)
+        reply = given.copilot.open(Outgoing(path="/embeddings", body=body), patience=patience).read_all()
         expected = min(left, model.max_inputs or embeddings.DEFAULT_BATCH)
         replies.append(embeddings.decode_reply(reply, expected))
         left -= expected

@@ -13,8 +13,10 @@ from core.settings import Settings
 from handlers.services import services
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-# Liveness is asked by machines that hold no key; it says nothing but "ok".
-OPEN_PATHS: Final = frozenset({"/healthz"})
+# Under this environ key a server leaves the domain that its platform serves for this gateway, not what a client says.
+OWN_HOST: Final = "gateway.own_host"
+# Liveness is asked by machines that hold no key; it says nothing but "ok". The login page asks for a key by itself.
+OPEN_PATHS: Final = frozenset({"/healthz", "/login"})
 
 
 def check() -> None:
@@ -37,7 +39,7 @@ def check() -> None:
 def check_host(incoming: Request, settings: Settings) -> None:
     """Refuse foreign Host headers: a page that rebinds its own name to this address must not get in."""
     host = _host_name(incoming.headers.get("Host", ""))
-    if not _is_ours(host, settings):
+    if not _is_ours(host, incoming, settings):
         raise GatewayError(
             f"The host name '{host[:100]}' is not served here; add it to the setting `allowed_hosts`.",
             kind="permission",
@@ -48,7 +50,7 @@ def check_host(incoming: Request, settings: Settings) -> None:
 def check_origin(incoming: Request, settings: Settings) -> None:
     """Refuse requests that a foreign web page makes."""
     origin = incoming.headers.get("Origin")
-    if origin is not None and not _is_ours(_host_name(origin.partition("://")[2]), settings):
+    if origin is not None and not _is_ours(_host_name(origin.partition("://")[2]), incoming, settings):
         raise GatewayError(
             "Requests from other web pages are refused.", kind="permission", code="origin_not_allowed"
         )
@@ -84,9 +86,11 @@ def _host_name(netloc: str) -> str:
         return ""
 
 
-def _is_ours(host: str, settings: Settings) -> bool:
+def _is_ours(host: str, incoming: Request, settings: Settings) -> bool:
+    own: str = incoming.environ.get(OWN_HOST, "")
     if host in LOOPBACK_NAMES or host in {
         settings.host.lower(),
+        own.lower(),
         *(name.lower() for name in settings.allowed_hosts),
     }:
         return bool(host)

@@ -13,6 +13,7 @@ from core.errors import GatewayError
 from core.healing import HealingCall
 from core.settings import Settings
 from core.stored.turn import Turn
+from handlers.deadline import Deadline, current_deadline
 from handlers.services import Services, services
 
 log = logging.getLogger("gateway")
@@ -52,9 +53,14 @@ def client_betas() -> tuple[str, ...]:
 
 def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
     pending = HealingCall(given.copilot, call)
-    upstream = pending.open()
+    deadline = current_deadline()
+    while (upstream := pending.wait(deadline.slice(PATIENCE))) is None:
+        pass
     try:
-        body = call.complete(upstream.read_all()) if call.lane.passes_through else _fold(call, upstream)
+        if call.lane.passes_through:
+            body = call.complete(upstream.read_all(slices=lambda: deadline.slice(PATIENCE)))
+        else:
+            body = _fold(call, upstream, deadline)
     finally:
         upstream.close()
     if turn is not None:
@@ -62,9 +68,9 @@ def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
     return Response(body, mimetype=JSON, headers=_headers(pending.call, upstream))
 
 
-def _fold(call: Call, upstream: UpstreamReply) -> bytes:
+def _fold(call: Call, upstream: UpstreamReply, deadline: Deadline) -> bytes:
     collector = call.collector()
-    while not collector.done and (chunk := upstream.read(PATIENCE)) != b"":
+    while not collector.done and (chunk := upstream.read(deadline.slice(PATIENCE))) != b"":
         if chunk is not None:
             collector.feed(chunk)
     return collector.close()[0]
@@ -72,10 +78,17 @@ def _fold(call: Call, upstream: UpstreamReply) -> bytes:
 
 def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
     pending = HealingCall(given.copilot, call)
-    upstream = pending.wait(given.settings.commit_after)
+    deadline = current_deadline()
+    upstream = pending.wait(deadline.slice(given.settings.commit_after))
     relay = call.relay() if turn is None else turn.watch(call.relay())
     session = ReplyStream(
-        relay, call.lane.surface.ping, pending, upstream, given.settings, client_gone=_client_gone()
+        relay,
+        call.lane.surface.ping,
+        pending,
+        upstream,
+        given.settings,
+        client_gone=_client_gone(),
+        deadline=deadline,
     )
     headers = _headers(pending.call, upstream) | STREAM_HEADERS
     response = Response(session, mimetype=EVENT_STREAM, headers=headers)
@@ -121,6 +134,7 @@ class ReplyStream:
         settings: Settings,
         *,
         client_gone: Callable[[], bool],
+        deadline: Deadline,
     ) -> None:
         self._pending = pending
         self._upstream = upstream
@@ -129,6 +143,7 @@ class ReplyStream:
         self._tick = settings.commit_after
         self._heartbeat = settings.heartbeat
         self._client_gone = client_gone
+        self._deadline = deadline
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield whole events as upstream sends them, and a ping wherever it is silent."""
@@ -181,7 +196,8 @@ class ReplyStream:
 
     def _listen(self) -> bytes | None:
         """Return what upstream sent, b"" at its end, None after a tick of silence. Raises `GatewayError`."""
+        tick = self._deadline.slice(self._tick)
         if self._upstream is None:
-            self._upstream = self._pending.wait(self._tick)
+            self._upstream = self._pending.wait(tick)
             return None if self._upstream is None else self._upstream.read(0)
-        return self._upstream.read(self._tick)
+        return self._upstream.read(tick)

@@ -280,11 +280,14 @@ class UpstreamReply:
             )
         return chunk
 
-    def read_all(self, limit: int = _REPLY_LIMIT) -> bytes:
-        """Return the whole body; raises GatewayError like `read`, and `upstream` when it is over `limit` bytes."""
+    def read_all(self, limit: int = _REPLY_LIMIT, *, slices: Callable[[], float] | None = None) -> bytes:
+        """Return the whole body; raises GatewayError like `read`, and `upstream` when it is over `limit` bytes.
+
+        slices: asked before each read how long it may wait; may raise a GatewayError of its own.
+        """
         parts: list[bytes] = []
         size = 0
-        while (part := self.read(self._idle_timeout)) != b"":
+        while (part := self.read(self._idle_timeout if slices is None else slices())) != b"":
             parts.append(part or b"")
             size += len(part or b"")
             if size > limit:
