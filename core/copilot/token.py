@@ -59,6 +59,8 @@ class CopilotTokens:
     A valid token comes from memory without a lock. Otherwise one thread of one process exchanges, under a lease in the
     state store; the others keep the old token while it lives, else wait for the new one. A token is stored under a hash
     of GitHub token, host and identity, so that no account ever gets another one's token or host.
+
+    forget_login: tells a secret store with a memory that its login is refused, and may have been replaced elsewhere.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class CopilotTokens:
         now: Callable[[], float],
         new_id: Callable[[], str],
         wait: Callable[[float], None],
+        forget_login: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._secrets = secrets
@@ -79,6 +82,7 @@ class CopilotTokens:
         self._now = now
         self._new_id = new_id
         self._wait = wait
+        self._forget_login = forget_login
         self._lock = threading.Lock()
         self._token: CopilotToken | None = None
         self._refusal: tuple[str, _Refusal] | None = None
@@ -114,6 +118,8 @@ class CopilotTokens:
                     return False
                 self._forced.append(now)
                 self._token = None
+        if self._settings.identity == "direct":
+            self._forget_login()
         self._forget(token)
         return True
 
@@ -131,6 +137,12 @@ class CopilotTokens:
             )
         refuse_unusable(text.strip(), self._settings)
         return Secret(text.strip())
+
+    def accept(self, github_token: Secret) -> None:
+        """Keep a new login and use it from now on; raises StoreError, and keeps the old one, when that fails."""
+        self._secrets.save(GITHUB_TOKEN, github_token)
+        with self._lock:
+            self._token = self._refusal = self._scope = None
 
     def account(self) -> str:
         """Return a hash that names the account, its host and the identity, for keys of shared records."""
@@ -153,6 +165,18 @@ class CopilotTokens:
 
     def _renewed(self, old: CopilotToken | None) -> CopilotToken:
         github_token = self.github_token()
+        try:
+            return self._renewed_with(github_token, old)
+        except GatewayError as error:
+            if error.kind != "login_required":
+                raise
+            self._forget_login()
+            newer = self.github_token()
+            if newer == github_token:
+                raise
+        return self._renewed_with(newer, old)
+
+    def _renewed_with(self, github_token: Secret, old: CopilotToken | None) -> CopilotToken:
         if self._settings.identity == "direct":
             base = copilot_base(hosts_of(self._settings), None)
             return CopilotToken(value=github_token, base_url=base, expires_at=self._now() + _DIRECT_LIFE)
