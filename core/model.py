@@ -52,4 +52,5 @@ class Model(Struct, frozen=True, kw_only=True):
     sampling: bool = True  # accepts temperature, top_p and the penalties
     prefill: bool = True  # accepts a conversation that ends with an assistant turn
     mid_system: bool = False  # messages: accepts system turns inside the conversation
+    numbered_call_ids: bool = False  # chat: takes call ids of the form `functions.read:0` only
     prices: Prices | None = None

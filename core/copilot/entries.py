@@ -101,6 +101,7 @@ def decode_entry(raw: Raw, corrections: Mapping[str, Mapping[str, bool | str]]) 
         sampling=quirks.sampling,
         prefill=quirks.prefill,
         mid_system=quirks.mid_system,
+        numbered_call_ids=quirks.numbered_call_ids,
         prices=_prices(entry.billing),
     )
 

@@ -22,6 +22,7 @@ class Quirks(Struct, frozen=True, kw_only=True):
     prefill: bool = True
     adaptive_only: bool = False
     mid_system: bool = False
+    numbered_call_ids: bool = False
 
 
 _Row = tuple[re.Pattern[str], dict[str, bool | str]]
@@ -35,8 +36,9 @@ _ROWS: Final[tuple[_Row, ...]] = (
     ),
     # VS Code omits temperature and top_p for every codex model.
     (re.compile(r".*codex"), {"sampling": False}),
-    # VS Code puts its own fixed values in place of the caller's for Kimi.
-    (re.compile(r"kimi"), {"sampling": False}),
+    # VS Code puts its own fixed values in place of the caller's for Kimi, and gives every call in the history an id of the
+    # form that Kimi itself gives: `functions.read:0`.
+    (re.compile(r"kimi"), {"sampling": False, "numbered_call_ids": True}),
     # Recorded Responses traffic of the model refuses temperature; it is offered on that endpoint only.
     (re.compile(r"mai-code"), {"sampling": False}),
     # Anthropic's release notes: from 4.6 on, a conversation that ends with an assistant turn is a 400.
@@ -63,7 +65,7 @@ def quirks_of(model_id: str, corrections: Mapping[str, Mapping[str, bool | str]]
 
 def _checked(facts: Mapping[str, bool | str]) -> Quirks:
     quirks = Quirks()
-    for name in ("sampling", "prefill", "adaptive_only", "mid_system"):
+    for name in ("sampling", "prefill", "adaptive_only", "mid_system", "numbered_call_ids"):
         value = facts.get(name)
         if isinstance(value, bool):
             quirks = replace(quirks, **{name: value})

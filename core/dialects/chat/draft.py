@@ -62,6 +62,7 @@ class Notes:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.claude = is_claude(target.model)
+        self.call_ids: dict[str, str] = {}  # numbered ones, where the model wants them
         self._losses: dict[str, None] = {}
         self._repairs: dict[str, None] = {}
 

@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 from core.canonical import Thinking
 from core.dialects.chat.orphans import CALLS, settle
 from core.dialects.chat.reading import first_byte, read
+from core.dialects.chat.relay_names import rename_calls
 from core.dialects.chat.repairs import Draft
 from core.dialects.chat.schema import NOTHING, NULL, encode
 from core.dialects.chat.thinking import SEALED, unseal_thinking
@@ -47,6 +48,9 @@ def repair_messages(draft: Draft) -> None:
     settled = settle(messages, draft.notes) if CALLS in body else None
     if settled is not None:
         messages, changed = settled, True
+    renamed = rename_calls(messages, draft.notes) if CALLS in body else None
+    if renamed is not None:
+        messages, changed = renamed, True
     _check_prefill(messages, draft)
     if changed:
         draft.put("messages", Raw(encode(messages)))

@@ -21,12 +21,13 @@ from core.canonical import (
     ToolUse,
 )
 from core.custom_tools import wrap_input
+from core.dialects.chat.call_ids import numbered, sent_id
 from core.dialects.chat.calls import is_object
 from core.dialects.chat.draft import Notes, Part, TextPart, Turn, thin_breakpoints
 from core.dialects.chat.render import images_of, told
 from core.dialects.chat.schema import OutCall, OutFunction
 from core.errors import UnsupportedFeatureError
-from core.names import full_name, short_call_id, short_name
+from core.names import full_name, short_name
 from core.opaque import comes_home
 
 NO_RESULT: Final = "[no result: the call was interrupted]"
@@ -36,6 +37,8 @@ IMAGE_FOLLOWS: Final = "[an image: see the next user message]"
 
 def encode_messages(messages: Sequence[Message], notes: Notes) -> list[Turn]:
     """Write the conversation. Raises `UnsupportedFeatureError` for a block that chat cannot say."""
+    if notes.target.model.numbered_call_ids:
+        _number_calls(messages, notes)
     turns: list[Turn] = []
     index = 0
     while index < len(messages):
@@ -52,6 +55,13 @@ def encode_messages(messages: Sequence[Message], notes: Notes) -> list[Turn]:
     if thin_breakpoints(turns):
         notes.repair("cache_breakpoints")
     return turns
+
+
+def _number_calls(messages: Sequence[Message], notes: Notes) -> None:
+    calls = [block for message in messages for block in message.content if isinstance(block, ToolUse)]
+    notes.call_ids = numbered((call.call_id, full_name(call.name, call.namespace)) for call in calls)
+    if any(given != call_id for call_id, given in notes.call_ids.items()):
+        notes.repair("numbered_call_ids")
 
 
 def _check_prefill(turns: list[Turn], notes: Notes) -> None:
@@ -122,9 +132,7 @@ def _call(call: ToolUse, notes: Notes) -> OutCall:
         notes.repair("tool_arguments")
         arguments = wrap_input(arguments)
     name = short_name(full_name(call.name, call.namespace))
-    return OutCall(
-        short_call_id(call.call_id, dotted=True), "function", function=OutFunction(name, arguments)
-    )
+    return OutCall(sent_id(call.call_id, notes.call_ids), "function", function=OutFunction(name, arguments))
 
 
 # --- what follows it ---
@@ -142,7 +150,7 @@ def _answers(calls: list[ToolUse], messages: Sequence[Message], turns: list[Turn
             images += _result_images(block, notes)
     for call_id in open_calls:
         notes.repair("orphan_tool_use")
-        turns.append(Turn(role="tool", tool_call_id=short_call_id(call_id, dotted=True), content=NO_RESULT))
+        turns.append(Turn(role="tool", tool_call_id=sent_id(call_id, notes.call_ids), content=NO_RESULT))
     if images:
         turns.append(Turn(role="user", content=images))
     for message in messages:
@@ -156,7 +164,7 @@ def _answers(calls: list[ToolUse], messages: Sequence[Message], turns: list[Turn
 def _result(result: ToolResult, notes: Notes) -> Turn:
     return Turn(
         role="tool",
-        tool_call_id=short_call_id(result.call_id, dotted=True),
+        tool_call_id=sent_id(result.call_id, notes.call_ids),
         content=_result_text(result),
         copilot_cache_control=notes.mark(result.cache or _last_mark(result.content)),
     )

@@ -1,6 +1,6 @@
 """Tool calls of a relayed stream: every piece numbered, id and name said once, together and first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -26,9 +26,13 @@ class OutPiece(Struct, frozen=True):
 
 
 class RelayCalls:
-    """Judge and rewrite the pieces; `_said` maps the calls that the client knows to their index there."""
+    """Judge and rewrite the pieces; `_said` maps the calls that the client knows to their index there.
 
-    def __init__(self) -> None:
+    `names` are the tools' own names by the ones that upstream knows, where those are others.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
         self._book = CallBook()
         self._said: dict[int, int] = {}
 
@@ -41,7 +45,9 @@ class RelayCalls:
         written: list[OutPiece] = []
         for piece in pieces:
             if piece.function is None and not piece.id:
-                continue  # a custom tool's input: nothing that is ours to number
+                # A custom tool's input: nothing that is ours to number. Of a call that was not told, nothing at all.
+                fine = fine and piece.index in self._said.values()
+                continue
             call = self._book.take(piece)
             arguments = (piece.function.arguments if piece.function is not None else None) or ""
             if arguments:
@@ -75,6 +81,8 @@ class RelayCalls:
         function = piece.function or CallFunction()
         if call.ordinal in self._said:
             return not piece.id and not function.name
+        if function.name in self._names:
+            return False
         named = piece.id and function.name and piece.type == "function"
         return bool(named) and function.arguments is not None
 
@@ -84,4 +92,5 @@ class RelayCalls:
                 yield OutPiece(self._said[call.ordinal], OutPieceFunction(arguments))
         elif call.id and call.name:
             index = self._said[call.ordinal] = len(self._said)
-            yield OutPiece(index, OutPieceFunction(call.arguments, call.name), call.id, "function")
+            name = self._names.get(call.name, call.name)
+            yield OutPiece(index, OutPieceFunction(call.arguments, name), call.id, "function")

@@ -19,6 +19,7 @@ from core.dialects.chat.relay_frame import (
     decode_members,
     decode_relay,
 )
+from core.dialects.chat.relay_names import full_names
 from core.dialects.chat.relay_response import finish_reason
 from core.dialects.chat.schema import NOTHING, NULL, encode
 from core.dialects.chat.usage import CUT, FAILED, STOP_REASON, decode_price, decode_usage, severer
@@ -45,7 +46,7 @@ class ChatStreamRelay:
         self._echo = echo
         self._cutter = EventCutter()
         self._frame = Frame(echo)
-        self._calls = RelayCalls()
+        self._calls = RelayCalls(full_names(echo))
         self._held: bytes | None = None
         self._counted: bytes | None = None
         self._aside = NULL

@@ -9,6 +9,7 @@ from msgspec import Raw
 from core.dialect import Target
 from core.dialects.chat.draft import Notes
 from core.dialects.chat.reading import Count, first_byte, read
+from core.dialects.chat.relay_names import rename_choice, rename_tools
 from core.dialects.chat.schema import NULL, encode
 from core.dialects.chat.tools_out import check_count
 from core.effort import nearest
@@ -113,6 +114,18 @@ def _tools(draft: Draft) -> None:
         draft.lose("parallel_tool_calls")
 
 
+def _names(draft: Draft) -> None:
+    """Upstream takes names of at most 64 plain characters; MCP servers make longer ones (AC-61)."""
+    if "tools" not in draft.members:
+        return
+    tools = rename_tools(draft.members["tools"], draft.notes)
+    choice = rename_choice(draft.members.get("tool_choice", NULL))
+    if tools is not None:
+        draft.put("tools", tools)
+    if choice is not None:
+        draft.put("tool_choice", choice)
+
+
 def _sampling(draft: Draft) -> None:
     if not draft.target.model.sampling:
         for name in SAMPLING:
@@ -163,5 +176,5 @@ def _messages(draft: Draft) -> None:
 
 # In this order: nulls first, so that no other repair meets one.
 REPAIRS: Final[tuple[Callable[[Draft], None], ...]] = (
-    _nulls, _messages, _model, _one_answer, _strangers, _output_limit, _tools, _sampling, _effort, _budget, _usage,
+    _nulls, _messages, _model, _one_answer, _strangers, _output_limit, _tools, _names, _sampling, _effort, _budget, _usage,
 )  # fmt: skip

@@ -164,7 +164,7 @@ COMPLETION = Quirks(output_limit_name="max_completion_tokens", sampling=False)
         ("mai-code-1.1-flash", Quirks(sampling=False)),
         ("gemini-3.8-flash", Quirks()),
         ("grok-4.5", Quirks()),
-        ("kimi-k3", Quirks(sampling=False)),
+        ("kimi-k3", Quirks(sampling=False, numbered_call_ids=True)),
         ("claude-haiku-4.5", Quirks()),
         ("claude-sonnet-4", Quirks()),
         ("claude-sonnet-4.5", Quirks()),
