@@ -1,5 +1,8 @@
 """Flask only: the application factory; one module an endpoint."""
 
+from collections.abc import Iterable
+from types import ModuleType
+
 from flask import Flask, Response, g
 
 from handlers import (
@@ -9,6 +12,7 @@ from handlers import (
     errors,
     guard,
     health,
+    login,
     messages,
     models,
     responses,
@@ -20,25 +24,34 @@ from handlers.services import services as current
 # Clients are configured with or without `/v1` in their base URL; both work.
 PREFIXES = ("", "/v1")
 ENDPOINTS = (chat_completions, messages, count_tokens, responses, embeddings, models, usage)
+UNVERSIONED = (health, login)
 
 
-def create_app(services: Services) -> Flask:
-    """Build the WSGI application on the services that a composition root made."""
+def create_app(services: Services, only: str | None = None) -> Flask:
+    """Build the WSGI application on the services that a composition root made.
+
+    only: the name of the one endpoint module that is served; None serves all.
+    """
     app = Flask("copilot-gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.strict_slashes = False
     app.extensions[EXTENSION] = services
     for prefix in PREFIXES:
-        for endpoint in ENDPOINTS:
+        for endpoint in _chosen(ENDPOINTS, only):
             name = f"{prefix.strip('/') or 'root'}_{endpoint.bp.name}"
             app.register_blueprint(endpoint.bp, url_prefix=prefix or None, name=name)
-    app.register_blueprint(health.bp)
+    for endpoint in _chosen(UNVERSIONED, only):
+        app.register_blueprint(endpoint.bp)
     app.before_request(_begin)
     app.before_request(guard.check)
     app.after_request(_finish)
     errors.install(app)
     return app
+
+
+def _chosen(endpoints: Iterable[ModuleType], only: str | None) -> list[ModuleType]:
+    return [each for each in endpoints if only is None or each.__name__ == f"handlers.{only}"]
 
 
 def _begin() -> None:

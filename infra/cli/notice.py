@@ -1,8 +1,5 @@
-"""What everybody who uses the gateway should know first."""
+"""What everybody who uses the gateway should know first; the login page says it too."""
 
-from typing import Final
+from core.notice import NOTICE
 
-NOTICE: Final = (
-    "Unofficial: GitHub does not publish Copilot's API for programs like this one. It is for your own use of your own "
-    "subscription, within GitHub's terms; heavy automated use can get Copilot access suspended."
-)
+__all__ = ["NOTICE"]

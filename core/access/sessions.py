@@ -1,0 +1,64 @@
+"""Browser sessions of whoever has shown a key: an opaque id in a cookie, its hash in the state store, a short life."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from core.ports import StateStore
+
+KIND: Final = "browser-session"
+LIFE: Final = 1800.0  # seconds; long enough for two logins to GitHub, not for a forgotten browser
+_LONGEST_ID: Final = 100
+
+
+class Sessions:
+    """Sessions by id, each opened with the key of a name. All methods raise StoreError."""
+
+    def __init__(
+        self,
+        state: StateStore,
+        now: Callable[[], float],
+        *,
+        entropy: Callable[[], str] = lambda: secrets.token_urlsafe(32),
+    ) -> None:
+        self._state = state
+        self._now = now
+        self._entropy = entropy
+
+    def open(self, key_name: str) -> str:
+        """Begin a session and return its id, which only the browser keeps."""
+        session = self._entropy()
+        self._state.save(KIND, _hash(session), key_name.encode(), expires_at=self._now() + LIFE)
+        return session
+
+    def key_name(self, session: str) -> str | None:
+        """Return the name of the key that opened the session, or None when the session is over or never was."""
+        if not 0 < len(session) <= _LONGEST_ID:
+            return None
+        record = self._state.load(KIND, _hash(session))
+        return None if record is None else record.decode("utf-8", "replace")
+
+    def close(self, session: str) -> None:
+        """End the session."""
+        self._state.delete(KIND, _hash(session))
+
+
+def form_token(session: str) -> str:
+    """Return what the forms of this session carry, so that no other site's form can pass for one."""
+    return hashlib.sha256(b"form\0" + _bytes(session)).hexdigest()
+
+
+def is_form_token(session: str, shown: str) -> bool:
+    """Say whether a form belongs to the session."""
+    return hmac.compare_digest(form_token(session).encode(), _bytes(shown))
+
+
+def _hash(session: str) -> str:
+    return hashlib.sha256(b"session\0" + _bytes(session)).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    # A header and a form may hold anything, a lone surrogate too.
+    return text.encode("utf-8", "surrogatepass")

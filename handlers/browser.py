@@ -1,0 +1,54 @@
+"""Who sits at the browser: the session cookie of the pages for people."""
+
+from typing import Final
+
+from flask import Response, request
+
+from core.access.sessions import LIFE, Sessions
+from core.copilot.hosts import is_loopback
+from handlers.services import services
+
+PLAIN: Final = "gateway-session"
+# With this prefix, a browser takes the cookie over https only, and from this very host.
+STRICT: Final = "__Host-gateway-session"
+
+
+def sessions() -> Sessions:
+    """Return the sessions in the state store."""
+    return Sessions(services().state, services().now)
+
+
+def session() -> str | None:
+    """Return the live session that the browser shows, if any. Raises StoreError."""
+    shown = request.cookies.get(_cookie(), "")
+    return shown if sessions().key_name(shown) is not None else None
+
+
+def with_session(response: Response, opened: str) -> Response:
+    """Give the browser a session; no script and no other site gets at it."""
+    response.set_cookie(
+        _cookie(),
+        opened,
+        max_age=int(LIFE),
+        path="/",
+        secure=not _is_local(),
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+def without_session(response: Response) -> Response:
+    """Take the session from the browser."""
+    response.delete_cookie(_cookie(), path="/", secure=not _is_local(), httponly=True, samesite="Strict")
+    return response
+
+
+def _cookie() -> str:
+    return PLAIN if _is_local() else STRICT
+
+
+def _is_local() -> bool:
+    """Say whether the browser reached us by a name of its own machine, where cookies need no https."""
+    host, _, port = request.host.rpartition(":")
+    return is_loopback(host if host and port.isdigit() else request.host)
