@@ -60,3 +60,14 @@ def test_a_tool_runs_and_its_result_reaches_the_model(
     assert ("result", "success", False) == (result["type"], result["subtype"], result["is_error"])
     assert word in result["result"]
     assert result["usage"]["output_tokens"] > 0
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-4.6", "gemini-3.8-flash"])
+def test_a_web_search_brings_links(gateway: str, model: str, workplace: Path) -> None:
+    """AC-37: neither model can search; one that can does it for them."""
+    events = run(gateway, model, '[[tool:WebSearch {"query":"weather in Paris"}]]', workplace)
+    (used,) = blocks(events, "assistant", "tool_use")
+    assert used["name"] == "WebSearch"
+    found = json.dumps(blocks(events, "user", "tool_result")[0])
+    assert "https://" in found
+    assert events[-1]["subtype"] == "success"
