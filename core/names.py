@@ -11,7 +11,10 @@ from typing import Final
 
 LONGEST: Final = 64
 HASH_LENGTH: Final = 10
+# Anthropic's API takes longer names than OpenAI's.
+LONGEST_NATIVE: Final = 128
 _FITS: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_FITS_NATIVE: Final = re.compile(rf"[a-zA-Z0-9_-]{{1,{LONGEST_NATIVE}}}")
 _ODD: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _ID_FITS: Final = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 
@@ -19,6 +22,11 @@ _ID_FITS: Final = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
 def short_name(name: str) -> str:
     """Return `name` where upstream accepts it, else a stand-in of at most 64 characters."""
     return name if _FITS.fullmatch(name) else _stand_in(name)
+
+
+def native_name(name: str) -> str:
+    """Return `name` where an Anthropic upstream accepts it, else the same stand-in as `short_name`."""
+    return name if _FITS_NATIVE.fullmatch(name) else _stand_in(name)
 
 
 def full_name(name: str, namespace: str | None = None) -> str:

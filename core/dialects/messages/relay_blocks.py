@@ -11,10 +11,12 @@ from core.canonical import Document, Image, ServerToolResult, Text
 from core.dialect import Target
 from core.dialects.messages.blocks_in import block_in, reference_text
 from core.dialects.messages.blocks_out import search_text, text_wire, titled
+from core.dialects.messages.relay_names import shorten
 from core.dialects.messages.schema import read
 from core.dialects.messages.turns import Piece, raw_members, text_piece
 from core.dialects.messages.values import safe_id
 from core.errors import InvalidRequestError, UnsupportedFeatureError
+from core.names import native_name
 from core.opaque import PREFIX, comes_home, unseal
 
 Unset = Raw | UnsetType
@@ -168,6 +170,8 @@ class BlockRelay:
 
     def _tool_use(self, piece: Piece, glance: Glance, path: str) -> list[Piece]:
         piece.link = self._safe(piece, "id", glance.id, path)
+        if not isinstance(glance.name, UnsetType):
+            shorten(piece, read(_string, glance.name, f"{path}.name"), self._repairs)
         return [piece]
 
     def _tool_result(self, piece: Piece, glance: Glance, path: str) -> list[Piece]:
@@ -193,7 +197,7 @@ class BlockRelay:
         """Some backends answer 503 to these; the tool itself is sent in full (see `relay_tools`)."""
         self._repairs.append("tool_reference")
         name = msgspec.json.decode(_encode(piece.members().get("tool_name", "")))
-        return [text_piece(reference_text(name if isinstance(name, str) else ""))]
+        return [text_piece(reference_text(native_name(name) if isinstance(name, str) else ""))]
 
     def _server_tool_use(self, piece: Piece, glance: Glance, _path: str) -> list[Piece]:
         if isinstance(glance.name, UnsetType) or bytes(glance.name) not in NOT_HOSTED:

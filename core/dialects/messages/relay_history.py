@@ -7,6 +7,7 @@ from msgspec import Raw, Struct
 
 from core.dialects.messages.history_out import marked_system, trim_end
 from core.dialects.messages.relay_blocks import BlockRelay, any_changed, is_blank
+from core.dialects.messages.relay_names import shorten
 from core.dialects.messages.request_decode import ROLES, is_billing_line
 from core.dialects.messages.request_encode import check_prefill
 from core.dialects.messages.schema import MessageIn, ToolIn, read
@@ -125,6 +126,7 @@ class HistoryRelay:
         if tool.type is not None and tool.type != "custom":
             _check_hosted(tool.type, path)
             return piece
+        shorten(piece, tool.name, self._repairs)
         schema = without_dialect(object_schema(tool.input_schema, f"{path}.input_schema"))
         if schema != bytes(tool.input_schema):
             piece.members()["input_schema"] = Raw(schema)

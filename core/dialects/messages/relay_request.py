@@ -17,6 +17,7 @@ from core.dialects.messages import thinking
 from core.dialects.messages.model_name import with_model
 from core.dialects.messages.relay_blocks import BlockRelay, any_changed
 from core.dialects.messages.relay_history import HistoryRelay
+from core.dialects.messages.relay_names import LONG_NAMES
 from core.dialects.messages.request_decode import IMPOSSIBLE, refuse_thread
 from core.dialects.messages.request_encode import DEFAULT_MAX_TOKENS
 from core.dialects.messages.schema import Metadata, OutputConfig, ThinkingConfig, ToolChoiceIn, read
@@ -25,6 +26,7 @@ from core.dialects.messages.values import unique
 from core.effort import budget_of, effort_of
 from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.model import Model
+from core.names import native_name
 
 ALLOWED: Final = frozenset({
     "model", "messages", "max_tokens", "system", "metadata", "stop_sequences", "stream", "temperature", "top_p", "top_k",
@@ -165,6 +167,15 @@ def _content(draft: Draft) -> None:
         draft.put("tools", [tool.body for tool in tools])
     _put_system(draft, system)
     draft.turns = turns
+
+
+def _chosen_tool(draft: Draft) -> None:
+    """Choose a tool by the name that it has upstream."""
+    choice = draft.get("tool_choice", _choice)
+    if choice is not None and choice.name and native_name(choice.name) != choice.name:
+        members = draft.get("tool_choice", raw_members) or {}
+        draft.put("tool_choice", {**members, "name": native_name(choice.name)})
+        draft.repairs.append(LONG_NAMES)
 
 
 def _put_system(draft: Draft, system: list[Piece]) -> None:
@@ -334,6 +345,7 @@ REPAIRS: Final[tuple[Callable[[Draft], None], ...]] = (
     _known_members,
     _limits,
     _content,
+    _chosen_tool,
     _output_format,
     _thinking_member,
     _sampling,

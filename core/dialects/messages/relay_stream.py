@@ -10,6 +10,7 @@ from core.canonical import ToolUse, Usage
 from core.dialect import Echo
 from core.dialects.messages.errors import error_event, upstream_error
 from core.dialects.messages.model_name import with_model
+from core.dialects.messages.relay_names import full_names, restored_block, restored_reply
 from core.dialects.messages.reply_in import read_reply
 from core.dialects.messages.reply_out import message_wire
 from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn
@@ -75,6 +76,7 @@ class MessagesRelay:
 
     def __init__(self, echo: Echo) -> None:
         self._echo = echo
+        self._names = full_names(echo)
         self._sse = SSEDecoder()
         self._tap = UsageTap()
         self._phase = "before"
@@ -222,7 +224,11 @@ class MessagesRelay:
         self._open = _Open(
             event.index, DELTAS.get(block_type), block.name if isinstance(block, ToolUse) else ""
         )
-        out.append(_event(b"content_block_start", self._numbered(event, data)))
+        data = self._numbered(event, data)
+        shown = restored_block(event.content_block, self._names) if self._names else event.content_block
+        if shown is not event.content_block:
+            data = _encode({**raw_members(data), "content_block": shown})
+        out.append(_event(b"content_block_start", data))
 
     def _block_delta(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
         self._inside("content_block_delta")
@@ -303,6 +309,9 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     """Pass a complete reply through, with the asked model id. Raises `GatewayError`."""
     wire = read_reply(body)
     members = raw_members(body)
+    if restored_reply(members, full_names(echo)):
+        body = _encode(members)
+        members = raw_members(body)
     if members.keys() >= REQUIRED and wire.usage is not None:
         if bytes(members["model"]) == _encode(echo.model):
             return body
