@@ -36,7 +36,8 @@ class StateStore(Protocol):
     """Small shared records, addressed by (kind, key), each with an optional expiry.
 
     `kind` groups records that are listed together; `key` names one of them. Both are non-empty text, else
-    ValueError. Records, leases and counters are apart: one name may stand for one of each.
+    ValueError, and need no more than 1,000 bytes. A record has up to 300,000 bytes; what is larger, a store may
+    refuse with `StoreError`. Records, leases and counters are apart: one name may stand for one of each.
     Expiry is in unix seconds by the clock given to the adapter; an expired record does not exist.
     Every method is safe to call from several threads and processes, and raises `StoreError` when the
     store is unreachable.

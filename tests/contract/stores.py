@@ -5,10 +5,14 @@ Adapters are picklable: the suites also open them in other processes.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from core.ports import SecretStore, StateStore
+from infra.aws.dynamodb import DynamoStateStore
+from infra.aws.secrets_manager import SecretsManagerStore
+from infra.aws.service import make_client
 from infra.local.secrets import FileSecretStore
 from infra.local.state import SqliteStateStore
 
@@ -53,5 +57,36 @@ class FileAdapter:
         return FileSecretStore(self.directory / "secrets")
 
 
-STATE_ADAPTERS: Final[dict[str, Callable[[Path], StateAdapter]]] = {"sqlite": SqliteAdapter}
-SECRET_ADAPTERS: Final[dict[str, Callable[[Path], SecretAdapter]]] = {"file": FileAdapter}
+# These two are for a process whose environment leads boto3 to a moto server.
+
+
+@dataclass(frozen=True)
+class DynamoAdapter:
+    directory: Path
+
+    @property
+    def table(self) -> str:
+        return f"state-{self.directory.parent.name}-{self.directory.name}"[-255:]
+
+    def open(self, now: Callable[[], float]) -> DynamoStateStore:
+        return DynamoStateStore(self.table, partial(make_client, "dynamodb"), now)
+
+    def close(self, store: StateStore) -> None: ...
+
+
+@dataclass(frozen=True)
+class SecretsManagerAdapter:
+    directory: Path
+
+    def open(self) -> SecretsManagerStore:
+        return SecretsManagerStore(f"gateway{self.directory}", partial(make_client, "secretsmanager"))
+
+
+STATE_ADAPTERS: Final[dict[str, Callable[[Path], StateAdapter]]] = {
+    "sqlite": SqliteAdapter,
+    "dynamodb": DynamoAdapter,
+}
+SECRET_ADAPTERS: Final[dict[str, Callable[[Path], SecretAdapter]]] = {
+    "file": FileAdapter,
+    "secrets_manager": SecretsManagerAdapter,
+}

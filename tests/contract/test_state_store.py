@@ -17,7 +17,7 @@ from core.ports import StateStore
 from tests.contract.stores import Clock, StateAdapter
 
 REPOSITORY = Path(__file__).parents[2]
-MEGABYTE = bytes(range(256)) * 4096
+LARGEST = (bytes(range(256)) * 1172)[:300_000]
 ODD_NAMES = [
     "a",
     " ",
@@ -72,10 +72,10 @@ def test_an_empty_value_is_a_value(state: StateStore) -> None:
     assert state.entries("kind") == {"key": b""}
 
 
-def test_a_megabyte_of_any_bytes_comes_back(state: StateStore) -> None:
-    state.save("kind", "key", MEGABYTE)
-    assert state.load("kind", "key") == MEGABYTE
-    assert state.entries("kind") == {"key": MEGABYTE}
+def test_a_record_as_large_as_every_store_takes_it_comes_back(state: StateStore) -> None:
+    state.save("kind", "key", LARGEST)
+    assert state.load("kind", "key") == LARGEST
+    assert state.entries("kind") == {"key": LARGEST}
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)

@@ -1,0 +1,39 @@
+"""The composition root on AWS: DynamoDB, Secrets Manager, managed keys."""
+
+import os
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from core.access.managed_keys import ManagedKeys
+from core.settings import Settings
+from handlers.services import Services
+from infra.aws.dynamodb import DynamoStateStore
+from infra.aws.secrets_manager import SecretsManagerStore
+from infra.aws.service import make_client
+from infra.aws.settings import load_function_settings, load_place
+from infra.wiring import build_clients, join
+
+
+def services_from_environment() -> Services:
+    """Build the services of this function. Raises SettingsError."""
+    return build_services(load_function_settings(os.environ), os.environ)
+
+
+def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
+    """Join the core to the stage that the environment names. Raises SettingsError.
+
+    A key is always asked: without one in the store nobody gets in. Nothing is asked of AWS, and boto3 is not imported,
+    before the first request needs it.
+    """
+    place = load_place(environ)
+    state = DynamoStateStore(place.table, partial(make_client, "dynamodb"), time.time)
+    secrets = SecretsManagerStore(place.secret, partial(make_client, "secretsmanager"))
+    return join(
+        settings,
+        secrets=secrets,
+        state=state,
+        clients=build_clients(settings, environ),
+        keys=ManagedKeys(state, time.time),
+        forget_login=secrets.forget,
+    )
