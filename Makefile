@@ -10,14 +10,16 @@ SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
 CLIENTS := tests/clients/node_modules/.package-lock.json
+CLOUD := $(VENV)/.cloud
+DEPLOYER := node_modules/.package-lock.json
 LOCK := .make/lock
 COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-config \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install start demo develop test check format-check lint mypy pyright imports format \
-	test-clients fuzz bench lock clean
+.PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
+	test-clients test-aws fuzz bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -33,12 +35,18 @@ start: $(INSTALLED) ## log in if needed and serve http://127.0.0.1:4141
 demo: $(INSTALLED) ## serve a fake Copilot, to try everything without a subscription
 	@exec $(BIN)/python -m tests.emulators.demo $(ARGS)
 
+package: $(INSTALLED) ## build the zip that runs on AWS Lambda
+	@$(BIN)/python -m infra.aws.build_zip $(ARGS)
+
+deploy: $(CLOUD) $(DEPLOYER) ## put the gateway into your AWS account (needs Node.js)
+	@exec $(BIN)/copilot-gateway deploy $(ARGS)
+
 # Development
 
 develop: $(DEVELOPED) ## install the tools for development too
 
 test: $(DEVELOPED) ## run the tests
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not fuzz" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not aws and not fuzz" $(ARGS)
 
 check: format-check lint mypy pyright imports ## check format, lint, types and imports
 	@echo "All checks passed."
@@ -65,6 +73,9 @@ format: $(DEVELOPED) ## format the code and repair what ruff can
 test-clients: $(DEVELOPED) $(CLIENTS) ## run real command-line clients against the gateway (needs Node.js)
 	@$(BIN)/python -m pytest -q -m clients $(ARGS)
 
+test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functions against emulators (needs Node.js)
+	@$(BIN)/python -m pytest -q -m aws $(ARGS)
+
 fuzz: $(DEVELOPED) ## feed minutes of random input to the translators
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m fuzz $(ARGS)
 
@@ -76,12 +87,19 @@ lock: $(LOCK)/.installed ## pin what pyproject.toml asks for; UPGRADE=1 takes th
 	@mkdir -p requirements
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/build.txt --only-build-deps --build-deps-for editable pyproject.toml
-	@$(LOCK)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > .make/dev.in
+	@for group in dev lambda; do \
+		$(LOCK)/bin/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"][sys.argv[1]], sep="\n")' \
+			$$group > .make/$$group.in || exit 1; \
+	done
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/lambda.txt --constraint requirements/runtime.txt --no-annotate \
+		pyproject.toml .make/lambda.in
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/dev.txt --constraint requirements/runtime.txt \
 		--constraint requirements/build.txt --no-annotate pyproject.toml .make/dev.in
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/aws.txt --extra aws --no-annotate --constraint requirements/runtime.txt \
+		--constraint requirements/dev.txt pyproject.toml
 
 clean: ## remove everything that make made
-	@rm -rf $(VENV) .make build dist tests/clients/node_modules
+	@rm -rf $(VENV) .make .serverless build dist node_modules tests/clients/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -106,6 +124,17 @@ $(INSTALLED): pyproject.toml requirements/runtime.txt requirements/build.txt | $
 $(DEVELOPED): requirements/dev.txt $(INSTALLED)
 	@echo "Installing the tools for development ..."
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(CLOUD): requirements/aws.txt $(INSTALLED)
+	@echo "Installing AWS's library ..."
+	@$(PIP) install --require-hashes -r requirements/aws.txt
+	@touch $@
+
+$(DEPLOYER): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js with npm is needed: see nodejs.org" >&2; exit 1; }
+	@echo "Installing osls, which deploys ..."
+	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(CLIENTS): tests/clients/package.json tests/clients/package-lock.json

@@ -23,7 +23,7 @@ C_LIBRARIES: Final = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "man
 LEFT_OUT: Final = frozenset({"markdown-it-py", "mdurl", "pygments", "regex", "rich", "waitress"})
 # Ours: what the functions import. The rest of infra deploys and serves laptops.
 SOURCES: Final = ("core/**/*", "handlers/**/*", "infra/*.py", "infra/aws/*.py", "infra/aws/bootstrap")
-NOT_OURS: Final = frozenset({"infra/aws/build_zip.py", "infra/smoke.py"})
+NOT_OURS: Final = frozenset({"infra/aws/build_zip.py", "infra/aws/stage.py", "infra/smoke.py"})
 # Of a wheel: what only builders, type checkers and pip read. Names, versions and licences stay.
 NO_SUFFIX: Final = (".c", ".h", ".pyi", ".pyx", ".pyc", "py.typed")
 NO_RECORD: Final = frozenset(
@@ -140,7 +140,8 @@ def copy_sources(stage: Path) -> None:
 
 def prune(stage: Path) -> None:
     """Remove what pip leaves and Lambda never reads."""
-    shutil.rmtree(stage / "bin", ignore_errors=True)
+    for folder in (stage / "bin", *stage.glob("*/tests")):
+        shutil.rmtree(folder, ignore_errors=True)
     for path in _files(stage):
         useless = path.parent.name.endswith(".dist-info") and path.name in NO_RECORD
         if useless or path.name.endswith(NO_SUFFIX):
