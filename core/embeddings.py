@@ -3,17 +3,24 @@
 import sys
 from array import array
 from base64 import b64encode
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from core.errors import InvalidRequestError, UpstreamProtocolError, invalid_json
+from core.tokens import token_bytes
 
 Input = str | list[int]
 DEFAULT_BATCH: Final = 256  # VS Code's, where the catalogue has no `max_inputs`
 MOST_INPUTS: Final = 2048  # OpenAI's own bound
+MOST_TOKENS: Final = 8191  # of one input, for every embeddings model that Copilot offers
+# Whose token ids can be read: OpenAI's embeddings models share one vocabulary.
+READABLE: Final = "text-embedding-"
+LONGEST_CHARACTER: Final = 4  # bytes of UTF-8
 
 
 class EmbeddingsRequest(Struct, frozen=True):
@@ -72,6 +79,21 @@ def decode_request(body: bytes) -> EmbeddingsRequest:
     )
 
 
+def with_texts(request: EmbeddingsRequest, model_id: str) -> EmbeddingsRequest:
+    """Return the request with text in place of token ids, which Copilot is not known to take.
+
+    Ids of a model whose vocabulary is not known stay. Raises `InvalidRequestError` for too many ids, and for ids that
+    are no tokens or no text.
+    """
+    if not model_id.startswith(READABLE) or all(isinstance(item, str) for item in request.inputs):
+        return request
+    inputs: list[Input] = [
+        item if isinstance(item, str) else _text(item, f"$.input[{index}]")
+        for index, item in enumerate(request.inputs)
+    ]
+    return replace(request, inputs=inputs)
+
+
 def encode_batches(request: EmbeddingsRequest, model_id: str, batch: int | None) -> Iterator[bytes]:
     """Yield the bodies for upstream, each with at most `batch` inputs."""
     size = batch or DEFAULT_BATCH
@@ -124,6 +146,28 @@ def _inputs(value: str | list[Any]) -> list[Input]:
         if not item or not (isinstance(item, str) or _is_token_array(item)):
             raise InvalidRequestError("expected text or an array of token ids", param=f"$.input[{index}]")
     return value
+
+
+def _text(ids: list[int], path: str) -> str:
+    """Return the text that token ids stand for.
+
+    LangChain cuts long texts by tokens, and with them characters: what is left of those at either end is not text.
+    """
+    if len(ids) > MOST_TOKENS:
+        raise InvalidRequestError(f"{len(ids)} tokens are more than {MOST_TOKENS} (at {path})", param=path)
+    try:
+        spelled = token_bytes(ids)
+        head = next((at for at in range(LONGEST_CHARACTER) if not _continues(spelled[at : at + 1])), 0)
+        text = getincrementaldecoder("utf-8")().decode(spelled[head:])
+    except ValueError as error:
+        raise InvalidRequestError(f"not token ids of text: {error} (at {path})", param=path) from error
+    if not text:
+        raise InvalidRequestError(f"these token ids are no text (at {path})", param=path)
+    return text
+
+
+def _continues(byte: bytes) -> bool:
+    return b"\x80" <= byte < b"\xc0"
 
 
 def _is_token_array(item: object) -> bool:

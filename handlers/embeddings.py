@@ -22,11 +22,12 @@ def create() -> Response:
     model = resolve(asked.model, given.catalogue.models(), settings.aliases)
     if model.kind != "embeddings":
         raise InvalidRequestError(f"'{model.id}' is not an embeddings model.", param="$.model")
+    sent = embeddings.with_texts(asked, model.id)
     for gate in given.gates:
         gate.enter(f"embeddings {asked.model}")
     replies: list[embeddings.EmbeddingsReply] = []
     left = len(asked.inputs)
-    for body in embeddings.encode_batches(asked, model.id, model.max_inputs):
+    for body in embeddings.encode_batches(sent, model.id, model.max_inputs):
         patience = current_deadline().slice(settings.first_byte_timeout)
         reply = given.copilot.open(Outgoing(path="/embeddings", body=body), patience=patience).read_all()
         expected = min(left, model.max_inputs or embeddings.DEFAULT_BATCH)

@@ -34,8 +34,11 @@ def test_embeddings_come_as_floats_whichever_encoding_travels(lenient: openai.Op
 
 
 def test_token_arrays_and_dimensions_are_embedded(lenient: openai.OpenAI) -> None:
-    reply = lenient.embeddings.create(model=EMBEDDER, input=[[15339, 1917], [15339]], dimensions=8)
-    assert [8, 8] == [len(vector.embedding) for vector in reply.data]
+    """Upstream reads text: the same vectors come back as for the words."""
+    by_ids = lenient.embeddings.create(model=EMBEDDER, input=[[15339, 1917], [15339]], dimensions=8)
+    by_words = lenient.embeddings.create(model=EMBEDDER, input=["hello world", "hello"], dimensions=8)
+    assert [vector.embedding for vector in by_words.data] == [vector.embedding for vector in by_ids.data]
+    assert [8, 8] == [len(vector.embedding) for vector in by_ids.data]
 
 
 def test_batches_over_the_models_limit_are_split_and_joined(

@@ -6,7 +6,7 @@ from struct import unpack
 import msgspec
 import pytest
 
-from core.embeddings import decode_reply, decode_request, encode_batches, encode_response
+from core.embeddings import decode_reply, decode_request, encode_batches, encode_response, with_texts
 from core.errors import InvalidRequestError, UpstreamProtocolError
 
 
@@ -49,6 +49,47 @@ def test_bad_input_names_its_place(asked: dict[str, object], param: str) -> None
 def test_a_deep_body_is_refused() -> None:
     with pytest.raises(InvalidRequestError):
         decode_request(b'{"model":"m","input":' + b"[" * 100_000)
+
+
+MODEL = "text-embedding-3-small"
+# cl100k_base of "Ein Käfig für Vögel 🦜"; the parrot takes three tokens.
+CAGE = [54850, 735, 2357, 915, 7328, 650, 62997, 301, 11410, 99, 250]
+
+
+def texts(asked: object, model_id: str = MODEL) -> list[object]:
+    return list(with_texts(decode_request(body(input=asked)), model_id).inputs)
+
+
+def test_token_ids_become_the_text_that_they_stand_for() -> None:
+    """Copilot is not known to take ids."""
+    assert ["Ein Käfig für Vögel 🦜", "a"] == texts([CAGE, "a"])
+    assert ["Hello world"] == texts([9906, 1917])
+
+
+def test_a_character_that_was_cut_at_either_end_is_left_out() -> None:
+    assert ["Ein Käfig für Vögel "] == texts([CAGE[:-1]])
+    assert [" Vögel"] == texts([[250, 650, 62997, 301]])
+
+
+def test_token_ids_of_an_unknown_vocabulary_stay() -> None:
+    assert [[9906]] == texts([9906], "metis-1024")
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ([[9906], [100_257]], "$.input[1]"),
+        ([[10**30]], "$.input[0]"),
+        ([[9906, 250, 9906]], "$.input[0]"),
+        ([[250]], "$.input[0]"),
+        ([["a"], [9906]], "$.input[0]"),
+        ([[9906] * 8192], "$.input[0]"),
+    ],
+)
+def test_ids_that_are_no_text_name_their_place(asked: object, param: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        texts(asked)
+    assert param == caught.value.param
 
 
 def test_batches_are_split_and_joined_in_order() -> None:
