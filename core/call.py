@@ -11,7 +11,7 @@ from core import passthrough, web_search
 from core.copilot.auto_session import AUTO, AutoSession, auto_entry
 from core.copilot.headers import has_image
 from core.dialect import Dialect, Echo, StreamDecoder, StreamRelay, Target
-from core.errors import GatewayError
+from core.errors import GatewayError, invalid_json
 from core.model import DialectName, Model
 from core.outgoing import Outgoing
 from core.route import Lane, plan, resolve
@@ -38,6 +38,14 @@ def listed(names: Iterable[str]) -> tuple[str, ...]:
     """Return names of losses or repairs as a response header can list them: each once, short, and not too many."""
     safe = tuple(dict.fromkeys(UNLISTABLE.sub("?", name[:LONGEST_NAME]) or "?" for name in names))
     return safe if len(safe) <= MOST_NAMES else (*safe[:MOST_NAMES], "more")
+
+
+def check_text(body: bytes) -> None:
+    """Refuse a body that is no UTF-8: what is only passed on is not looked into. Raises `InvalidRequestError`."""
+    try:
+        body.isascii() or body.decode()
+    except UnicodeDecodeError as error:
+        raise invalid_json(error) from None
 
 
 class Sessions(Protocol):
@@ -86,6 +94,7 @@ class Engine(Struct, frozen=True):
 
     def prepare(self, surface: Dialect, body: bytes, betas: tuple[str, ...] = ()) -> "Call":
         """Read a client's body and make the upstream request. Raises `GatewayError` for what cannot be sent."""
+        check_text(body)
         peek = surface.peek(body)
         session = self._session(peek.model)
         journey = self._journey(surface, peek.model, body, session)

@@ -9,10 +9,14 @@ from core.route import Lane
 
 
 def complete(lane: Lane, body: bytes, echo: Echo, dialects: Mapping[DialectName, Dialect]) -> bytes:
-    """Return upstream's complete reply for the client.
+    """Return upstream's complete reply for the client. Raises `GatewayError`.
 
     Copilot answers some chat calls with an Anthropic body (litellm#29391); that one is translated.
     """
+    try:
+        body.isascii() or body.decode()  # what no relay looks into a client will read
+    except UnicodeDecodeError:
+        raise UpstreamProtocolError("upstream sent a reply that is not UTF-8") from None
     try:
         return lane.surface.relay_response(body, echo)
     except UpstreamProtocolError as error:

@@ -172,5 +172,5 @@ def _is_header_text(token: str) -> bool:
 def _lenient(raw: msgspec.Raw, kind: type[_T], default: _T) -> _T:
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         return default

@@ -93,7 +93,8 @@ def has_image(body: bytes) -> bool:
             pending += cast("list[object]", item)
         elif isinstance(item, dict):
             part = cast("dict[str, object]", item)
-            if part.get("type") in _IMAGE_TYPES:
+            kind = part.get("type")
+            if isinstance(kind, str) and kind in _IMAGE_TYPES:
                 return True
             pending += [part.get(name) for name in _PARTS]
     return False

@@ -84,7 +84,8 @@ class RelayCalls:
         if function.name in self._names:
             return False
         named = piece.id and function.name and piece.type == "function"
-        return bool(named) and function.arguments is not None
+        # What came before its name was known waits to be told with it.
+        return bool(named) and function.arguments == call.arguments
 
     def _written(self, call: Call, arguments: str) -> Iterator[OutPiece]:
         if call.ordinal in self._said:

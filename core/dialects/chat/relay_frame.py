@@ -15,9 +15,15 @@ LATEST: Final = 2**53  # unix seconds beyond reason, and beyond what the encoder
 
 
 class RelayDelta(Struct):
-    """What decides whether a delta can be forwarded as it is."""
+    """What decides whether a delta can be forwarded as it is, and the members that clients join as texts and lists."""
 
     role: str | None = None
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_text: str | None = None
+    reasoning_content: str | None = None
+    reasoning_opaque: str | None = None
+    annotations: list[Raw] | None = None
     tool_calls: list[CallPiece] | None = None
     function_call: Raw = NULL
 

@@ -22,7 +22,15 @@ from core.dialects.chat.relay_frame import (
 from core.dialects.chat.relay_names import full_names
 from core.dialects.chat.relay_response import finish_reason
 from core.dialects.chat.schema import NOTHING, NULL, encode
-from core.dialects.chat.usage import CUT, FAILED, STOP_REASON, decode_price, decode_usage, severer
+from core.dialects.chat.usage import (
+    CUT,
+    FAILED,
+    STOP_REASON,
+    decode_price,
+    decode_usage,
+    is_count,
+    severer,
+)
 from core.errors import GatewayError, UpstreamProtocolError
 
 DONE: Final = b"[DONE]"
@@ -133,7 +141,13 @@ class ChatStreamRelay:
             if only.finish_reason is UNSET and UNFINISHED in data:
                 data = data.replace(UNFINISHED, FINISHED, 1)
                 only.finish_reason = None
-            if self._spoke and self._held is None and len(choices) == 1 and _is_words(only):
+            if (
+                self._spoke
+                and self._held is None
+                and len(choices) == 1
+                and chunk.usage == NULL
+                and _is_words(only)
+            ):
                 out.append(PREFIX + self._frame.fit(data, chunk) + END)
             else:
                 self._choices(data, chunk, choices, out)
@@ -149,10 +163,12 @@ class ChatStreamRelay:
         usage = decode_usage(chunk.usage) or self._usage or Usage()
         price = decode_price(chunk.copilot_usage)
         self._usage = usage if price is None else msgspec.structs.replace(usage, nano_credits=price)
-        if chunk.usage != NULL and not chunk.choices:
-            self._counted = data
-        elif chunk.usage != NULL:
+        if not is_count(chunk.usage):
+            return
+        if chunk.choices:
             self._aside = chunk.usage
+        else:
+            self._counted = data
 
     # --- choices ---
 
@@ -167,7 +183,9 @@ class ChatStreamRelay:
                 raise UpstreamProtocolError("upstream gave up in the middle of its answer", code=reason)
             whole = choice.delta is not None and choice.finish_reason is not UNSET
             fine = len(choices) == 1 and choice.index == 0 and whole and pieces is None
-            if fine and self._held is None and self._spoke is (delta.role is None):
+            fine = fine and (chunk.usage == NULL or bool(reason))
+            fine = fine and delta.role == (None if self._spoke else "assistant")
+            if fine and self._held is None:
                 ready, silent = self._frame.fit(data, chunk), False
             else:
                 ready, silent = self._rewritten(data, position, pieces, reason)
@@ -206,8 +224,8 @@ class ChatStreamRelay:
         choice["index"] = Raw(b"0")
         choice["finish_reason"] = Raw(encode(reason)) if reason else NULL
         members["choices"] = Raw(encode([choice]))
-        if position < len(choices) - 1:
-            members.pop("usage", None)  # said once, with the last
+        if position < len(choices) - 1 or not reason:
+            members.pop("usage", None)  # said once, at the end: there are clients that add them up
         return self._frame.rebuild(members), silent
 
     def _release(self, out: list[bytes]) -> None:
@@ -257,8 +275,11 @@ class ChatStreamRelay:
             return self._plain({}, reason)
         members = decode_members(held)
         choice = decode_choices(members["choices"])[0]
-        if choice["finish_reason"] == Raw(encode(reason)):
+        twice = self._echo.include_usage and self._counted is not None and members.get("usage", NULL) != NULL
+        if choice["finish_reason"] == Raw(encode(reason)) and not twice:
             return held
+        if twice:
+            del members["usage"]  # the usage chunk that follows says it
         choice["finish_reason"] = Raw(encode(reason))
         members["choices"] = Raw(encode([choice]))
         return encode(members)

@@ -54,11 +54,17 @@ class _Usage(Struct, frozen=True):
     reasoning_tokens: Count | None = None  # Gemini's place for it
 
 
+class _Count(Struct):
+    prompt_tokens: int
+    completion_tokens: int
+
+
 class _CopilotUsage(Struct, frozen=True):
     total_nano_aiu: Count | None = None
 
 
 _decode_usage = msgspec.json.Decoder(_Usage | None).decode
+_decode_count = msgspec.json.Decoder(_Count).decode
 _decode_price = msgspec.json.Decoder(_CopilotUsage | None).decode
 
 
@@ -79,6 +85,15 @@ def decode_usage(raw: Raw) -> Usage | None:
         cache_write_tokens=prompt.cache_write_tokens or 0,
         reasoning_tokens=completion.reasoning_tokens or found.reasoning_tokens or 0,
     )
+
+
+def is_count(raw: Raw) -> bool:
+    """Tell whether usage has the two numbers that clients read without a look."""
+    try:
+        _decode_count(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def decode_price(raw: Raw) -> int | None:

@@ -154,7 +154,10 @@ def _no_result(call: str) -> Piece:
 
 
 def _orphan_text(piece: Piece) -> str:
-    content = _result(_encode(piece.body)).content
+    try:
+        content = _result(_encode(piece.body)).content
+    except (msgspec.DecodeError, RecursionError):
+        content = None  # nothing that anybody could read
     texts = [content] if isinstance(content, str) else [_text_of(raw) for raw in content or ()]
     return "\n".join(["[Result of an earlier tool call]", *filter(None, texts)])
 

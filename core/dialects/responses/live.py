@@ -79,7 +79,7 @@ class Live:
             return
         self._begun = True
         self._item = item
-        self._kind = item.type or self._kind
+        self._kind = self._kind or item.type  # what was told already cannot become something else
         self._id = item.id or ""
         if self._kind in CALLS:
             self.call_id = item.call_id or self._id

@@ -47,7 +47,7 @@ def _decode_str(raw: bytes | Raw) -> str:
 def _decode_block(raw: Raw, path: str, phase: str | None) -> PartBlock:
     part = read(decode_part, raw, path)
     if part.type in TEXT_TYPES:
-        return Text(part.text, decode_citations(part.annotations), phase=phase)
+        return Text(part.text, decode_citations(part.annotations, path), phase=phase)
     if part.type == "refusal":
         return Refusal(part.refusal)
     if part.type == "input_image":
@@ -80,12 +80,14 @@ def _decode_file(part: ContentPart, path: str) -> Document:
     raise UnsupportedFeatureError("files must come as file_data or file_url", param=f"{path}.file_id")
 
 
-def decode_citations(raws: list[Raw] | None) -> tuple[Citation, ...]:
-    """Read a text part's annotations."""
-    return tuple(decode_annotation(raw) for raw in raws or ())
+def decode_citations(raws: list[Raw] | None, path: str) -> tuple[Citation, ...]:
+    """Read the annotations of a text part that stands at `path`. Raises `InvalidRequestError`."""
+    return tuple(
+        read(decode_annotation, raw, f"{path}.annotations[{index}]") for index, raw in enumerate(raws or ())
+    )
 
 
-def decode_annotation(raw: Raw) -> Citation:
+def decode_annotation(raw: Raw | bytes) -> Citation:
     """Read one annotation; kinds that cite no URL are kept as they are."""
     citation = decode_citation(raw)
     if citation.type != "url_citation":

@@ -24,19 +24,23 @@ from core.dialects.responses.schema import (
     is_set,
 )
 from core.dialects.responses.stream_decoder import usage_of
-from core.dialects.responses.wire import Wire
+from core.dialects.responses.wire import Wire, one_line
 from core.errors import GatewayError, UpstreamProtocolError
 from core.sse import MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
 
+BOM: Final = b"\xef\xbb\xbf"
 # A blank line, whatever the line ends are.
 BLANK: Final = re.compile(rb"(?:\r\n|\r(?!\n)|(?<!\r)\n){2}")
-# Deltas that go by in great numbers; one of these that shows the right id and number needs no reading.
-FAST: Final = (
-    b"event: response.output_text.delta\n",
-    b"event: response.function_call_arguments.delta\n",
-    b"event: response.reasoning_summary_text.delta\n",
-    b"event: response.custom_tool_call_input.delta\n",
-)
+# Deltas that go by in great numbers, by the line that they begin with: those need no more than a glance.
+FAST: Final = {
+    b"event: " + kind.encode(): kind
+    for kind in (
+        "response.output_text.delta",
+        "response.function_call_arguments.delta",
+        "response.reasoning_summary_text.delta",
+        "response.custom_tool_call_input.delta",
+    )
+}
 State = Literal["new", "open", "over"]
 
 
@@ -102,7 +106,6 @@ class ResponsesRelay:
         self._state: State = "new"
         self._rest = b""
         self._next = 0
-        self._marker = b"\0"
         self._anchors: dict[int, str] = {}
         self._response_id: str | None = None
         self._usage: Usage | None = None
@@ -130,15 +133,6 @@ class ResponsesRelay:
         out: list[bytes] = []
         for block in blocks:
             plain = block.isascii() or _is_utf8(block)
-            if (
-                plain
-                and block.startswith(FAST)
-                and self._marker in block
-                and b'"sequence_number":%d,' % self._next in block
-            ):
-                self._next += 1
-                out.append(block)
-                continue
             out.append((self._delta(block) if plain else b"") or self._guarded(block))
             if self._ends():
                 break
@@ -171,15 +165,21 @@ class ResponsesRelay:
         return opening + self._own("response.failed", response)
 
     def _delta(self, block: bytes) -> bytes:
-        """Put the right id and number into a delta in place; nothing where that cannot be done by bytes alone."""
+        """Return a delta as it came, or with the right id and number in place; nothing where it needs a closer look."""
         head, _, data = block.partition(b"\ndata: ")
-        if head + b"\n" not in FAST or b"\n" in data[:-2]:
+        kind = FAST.get(head)
+        if kind is None or b"\n" in data[:-2]:
             return b""
         try:
             facts = _decode_delta(data)
         except JSON_ERRORS:
             return b""  # the thorough way will say what is wrong
         first = self._anchors.get(facts.output_index)
+        if facts.type != kind:
+            return b""
+        if facts.sequence_number == self._next and facts.item_id == first:
+            self._next += 1
+            return block
         number = b'"sequence_number":%d,' % facts.sequence_number
         item = b'"item_id":%b' % encode(facts.item_id)
         if first is None or block.count(number) != 1 or block.count(item) != 1:
@@ -202,6 +202,7 @@ class ResponsesRelay:
         return b""
 
     def _judge(self, block: bytes) -> bytes:
+        block = block.removeprefix(BOM)  # legal only where a stream begins, and a heartbeat may have begun it
         block.decode()  # broken UTF-8 would break the client's reader
         events = SSEDecoder().feed(block.rstrip(b"\r\n") + b"\n\n")
         if not events:
@@ -224,7 +225,7 @@ class ResponsesRelay:
         if not changes and not opening and sse.event == kind:
             return block
         members: dict[str, Any] = {**decode_members(sse.data), **changes}
-        return opening + ServerSentEvent(encode(members), kind).encode()
+        return opening + ServerSentEvent(one_line(encode(members)), kind).encode()
 
     def _facts(self, sse: ServerSentEvent) -> EventFacts | None:
         """Read an event; one that is unknown may have any shape, a known one may not."""
@@ -259,7 +260,6 @@ class ResponsesRelay:
                 changes["item"] = item
         elif facts.item_id is not None and self._anchor(index, facts.item_id) != facts.item_id:
             changes["item_id"] = self._anchors[index]
-        self._marker = b'"item_id":%b' % encode(self._anchors.get(index, "\0"))
         return changes
 
     def _anchor(self, index: int, item_id: str) -> str:

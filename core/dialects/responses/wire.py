@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import msgspec
 from msgspec import Raw
 
 from core.dialects.responses.schema import encode
@@ -21,7 +22,7 @@ class Wire:
         self.sequence += 1
         return b"event: %b\ndata: %b\n\n" % (
             kind.encode(),
-            encode({"type": kind, "sequence_number": number, **members}),
+            one_line(encode({"type": kind, "sequence_number": number, **members})),
         )
 
     def delta(self, prefix: "DeltaPrefix", text: str) -> bytes:
@@ -29,6 +30,11 @@ class Wire:
         number = self.sequence
         self.sequence += 1
         return b"%b%d%b%b}\n\n" % (prefix[0], number, prefix[1], encode(text))
+
+
+def one_line(json: bytes) -> bytes:
+    """Return JSON without the line ends of what others wrote into it: they would break a server-sent event."""
+    return msgspec.json.format(json, indent=-1) if b"\n" in json or b"\r" in json else json
 
 
 DeltaPrefix = tuple[bytes, bytes]

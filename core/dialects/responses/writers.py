@@ -281,6 +281,7 @@ class SearchWriter(_Item):
         self._native: Native | None = None
         self._sources: list[dict[str, str]] = []
         self._failed = False
+        self._begun = False
 
     def takes(self, block: Block) -> bool:
         """Tell whether the next block belongs to this item."""
@@ -290,10 +291,12 @@ class SearchWriter(_Item):
         """Open a block."""
         if isinstance(block, ServerToolResult):
             self._answer(block)
-            return b""
+            if self._begun:
+                return b""
         if isinstance(block, ServerToolUse):
             self._native = block.native
             self.pieces = [block.arguments]
+        self._begun = True
         kind = "response.web_search_call"
         return (
             self._added(self._members("in_progress", {"type": "search", "query": ""}))
