@@ -16,6 +16,7 @@ _ARN: Final = "arn:"
 _ERASED: Final = "\n"
 # A secret keeps the version before the last one under a label; a second marker pushes the secret out of that, too.
 _LABELLED_VERSIONS: Final = 2
+_LARGEST: Final = 65_536
 _MISSING: Final = "ResourceNotFound"  # no such secret, or no value in it yet, as a fresh stack makes it
 _EXISTS: Final = "ResourceExists"
 
@@ -59,6 +60,10 @@ class SecretsManagerStore:
         """Create or replace the secret. Raises ValueError when it is empty or ends with a line break."""
         check_secret_name(name)
         check_secret(secret)
+        if len(secret.encode()) > _LARGEST:
+            raise StoreError(
+                f"{self._what(name)} would be larger than the {_LARGEST:,} bytes that AWS keeps."
+            )
         with self._lock:
             self._changes += 1
             self._held.pop(name, None)

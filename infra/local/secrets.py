@@ -2,16 +2,12 @@
 
 import contextlib
 import os
-import re
 import secrets
 from pathlib import Path
-from typing import Final
 
 from core.ports import StoreError
 from infra.local import private
-
-# No dot, no separator, no capitals: no traversal, and no two names for one file where case does not count.
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+from infra.store_rules import check_secret, check_secret_name
 
 
 class FileSecretStore:
@@ -42,8 +38,7 @@ class FileSecretStore:
     def save(self, name: str, secret: str) -> None:
         """Create or replace the secret. Raises ValueError when it is empty or ends with a line break."""
         path = self._path(name)
-        if not secret.rstrip("\r\n") or secret.endswith(("\r", "\n")):
-            raise ValueError("a secret is not empty and does not end with a line break")
+        check_secret(secret)
         content = secret.encode()
         private.ensure_directory(self._directory)
         temporary = self._directory / f".{name}.{secrets.token_hex(8)}"
@@ -65,8 +60,7 @@ class FileSecretStore:
             raise private.unusable(path, error) from error
 
     def _path(self, name: str) -> Path:
-        if _NAME.fullmatch(name) is None:
-            raise ValueError(f"{name!r} is no name for a secret: use a-z, 0-9, '-' and '_'")
+        check_secret_name(name)
         return self._directory / name
 
 

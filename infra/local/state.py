@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from infra.local.database import Database
+from infra.store_rules import check_names, counter_sum, expiry
 
 STATE_FILE: Final = "state.sqlite3"  # its name in the data directory
 
-_LEAST, _MOST = -(2**63), 2**63 - 1
 _PURGE_EVERY: Final = 60.0  # seconds between removals of what has expired
-_NEVER: Final = math.inf  # SQLite stores it as a number larger than all others
 
 # An upsert needs SQLite 3.24. RETURNING and STRICT would need releases that some systems' Python 3.11 lacks.
 _MIGRATIONS: Final = (
@@ -63,7 +62,7 @@ class SqliteStateStore:
 
     def load(self, kind: str, key: str) -> bytes | None:
         """Return the record, or None when it is missing or expired."""
-        _check(kind, key)
+        check_names(kind, key)
         with self._database.connection() as connection:
             row = connection.execute(
                 "SELECT value FROM record WHERE kind = ? AND key = ? AND expires_at > ?",
@@ -73,19 +72,19 @@ class SqliteStateStore:
 
     def save(self, kind: str, key: str, value: bytes, *, expires_at: float | None = None) -> None:
         """Create or replace the record."""
-        _check(kind, key)
-        expiry = _expiry(expires_at)
+        check_names(kind, key)
+        ends = expiry(expires_at)
         with self._database.transaction() as connection:
             self._purge(connection)
             connection.execute(
                 "INSERT INTO record (kind, key, value, expires_at) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at",
-                (kind, key, value, expiry),
+                (kind, key, value, ends),
             )
 
     def delete(self, kind: str, key: str, *, expected: bytes | None = None) -> bool:
         """Remove the record and the counters; with `expected`, only the record while it still holds that value."""
-        _check(kind, key)
+        check_names(kind, key)
         where = (kind, key, self._now())
         with self._database.transaction() as connection:
             if expected is not None:
@@ -104,7 +103,7 @@ class SqliteStateStore:
 
     def entries(self, kind: str) -> dict[str, bytes]:
         """Return every live record of this kind by key, sorted by key."""
-        _check(kind)
+        check_names(kind)
         with self._database.connection() as connection:
             rows = connection.execute(
                 "SELECT key, value FROM record WHERE kind = ? AND expires_at > ? ORDER BY key",
@@ -114,8 +113,8 @@ class SqliteStateStore:
 
     def claim(self, kind: str, key: str, owner: str, *, expires_at: float) -> bool:
         """Take the lease for `owner` unless another owner holds a live one; return whether it is ours."""
-        _check(kind, key, owner)
-        expiry = _expiry(expires_at)
+        check_names(kind, key, owner)
+        ends = expiry(expires_at)
         with self._database.transaction() as connection:
             self._purge(connection)
             return _changes(
@@ -123,12 +122,12 @@ class SqliteStateStore:
                 "INSERT INTO lease (kind, key, owner, expires_at) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (kind, key) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at"
                 " WHERE owner = excluded.owner OR expires_at <= ?",
-                (kind, key, owner, expiry, self._now()),
+                (kind, key, owner, ends, self._now()),
             )
 
     def release(self, kind: str, key: str, owner: str) -> None:
         """Give the lease back; do nothing when `owner` does not hold it."""
-        _check(kind, key, owner)
+        check_names(kind, key, owner)
         with self._database.transaction() as connection:
             connection.execute(
                 "DELETE FROM lease WHERE kind = ? AND key = ? AND owner = ?", (kind, key, owner)
@@ -141,20 +140,20 @@ class SqliteStateStore:
 
         Raises OverflowError, and changes nothing, when a counter would leave 64 bits.
         """
-        _check(kind, key, *amounts)
-        expiry = _expiry(expires_at)
+        check_names(kind, key, *amounts)
+        ends = expiry(expires_at)
         with self._database.transaction() as connection:
             self._purge(connection)
             before, kept_expiry = self._counters_of(connection, kind, key)
             after = {
                 **before,
-                **{name: _sum(before.get(name, 0), amount) for name, amount in amounts.items()},
+                **{name: counter_sum(before.get(name, 0), amount) for name, amount in amounts.items()},
             }
             connection.executemany(
                 "INSERT INTO counter (kind, key, name, amount, expires_at) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (kind, key, name) DO UPDATE SET amount = excluded.amount",
                 [
-                    (kind, key, name, after[name], expiry if kept_expiry is None else kept_expiry)
+                    (kind, key, name, after[name], ends if kept_expiry is None else kept_expiry)
                     for name in amounts
                 ],
             )
@@ -162,7 +161,7 @@ class SqliteStateStore:
 
     def counters(self, kind: str) -> dict[str, dict[str, int]]:
         """Return every live counter record of this kind by key, sorted by key."""
-        _check(kind)
+        check_names(kind)
         with self._database.connection() as connection:
             rows = connection.execute(
                 "SELECT key, name, amount FROM counter WHERE kind = ? AND expires_at > ? ORDER BY key, name",
@@ -191,28 +190,6 @@ class SqliteStateStore:
         for statement in _PURGE:
             connection.execute(statement, (now,))
         self._purge_at = now + _PURGE_EVERY
-
-
-def _check(*names: str) -> None:
-    if not all(names):
-        raise ValueError("kinds, keys, owners and counters have names that are not empty")
-    for name in names:
-        name.encode()  # raises UnicodeEncodeError, a ValueError, for a lone surrogate
-
-
-def _expiry(expires_at: float | None) -> float:
-    if expires_at is None:
-        return _NEVER
-    if math.isnan(expires_at):
-        raise ValueError("expires_at is a time in unix seconds, not NaN")
-    return expires_at
-
-
-def _sum(before: int, amount: int) -> int:
-    after = before + amount
-    if not _LEAST <= after <= _MOST:
-        raise OverflowError("a counter holds 64 bits")
-    return after
 
 
 def _changes(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> bool:
