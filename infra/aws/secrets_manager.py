@@ -128,7 +128,7 @@ class SecretsManagerStore:
         return f"The secret {self._id(name)}"
 
     def _error(self, refusal: Refusal, name: str) -> StoreError:
-        if refusal.code == "InvalidRequest" and "deletion" in refusal.message:
+        if refusal.code == "InvalidRequest" and "marked" in refusal.message:
             return StoreError(
                 f"{self._what(name)} is marked for deletion. Take that back with "
                 f"`aws secretsmanager restore-secret --secret-id {self._id(name)}`."
