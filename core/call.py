@@ -12,6 +12,7 @@ from core.copilot.auto_session import AUTO, AutoSession, auto_entry
 from core.copilot.headers import has_image
 from core.dialect import Dialect, Echo, StreamDecoder, StreamRelay, Target
 from core.errors import GatewayError, invalid_json
+from core.images import check_images
 from core.model import DialectName, Model
 from core.outgoing import Outgoing
 from core.route import Lane, plan, resolve
@@ -99,6 +100,7 @@ class Engine(Struct, frozen=True):
         session = self._session(peek.model)
         journey = self._journey(surface, peek.model, body, session)
         lane, request = journey.lane, journey.request
+        check_images(body, lane.model)
         target = Target(lane.model, self.scope())
         if request is None:
             encoded = surface.relay_request(journey.body, target, betas)

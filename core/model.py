@@ -42,6 +42,7 @@ class Model(Struct, frozen=True, kw_only=True):
     vision: bool | None = None
     max_images: int | None = None
     max_image_bytes: int | None = None
+    image_types: tuple[str, ...] = ()  # media types; empty: none declared
     tools: bool | None = None
     parallel_tools: bool | None = None
     structured_outputs: bool | None = None

@@ -40,7 +40,11 @@ SONNET: dict[str, Any] = {
             "max_prompt_tokens": 200000,
             "max_output_tokens": 64000,
             "max_non_streaming_output_tokens": 16000,
-            "vision": {"max_prompt_image_size": 3145728, "max_prompt_images": 5},
+            "vision": {
+                "max_prompt_image_size": 3145728,
+                "max_prompt_images": 5,
+                "supported_media_types": ["image/png"],
+            },
         },
         "supports": {
             "tool_calls": True,
@@ -80,6 +84,7 @@ def test_a_full_entry_becomes_a_model() -> None:
         vision=True,
         max_images=5,
         max_image_bytes=3145728,
+        image_types=("image/png",),
         tools=True,
         parallel_tools=True,
         structured_outputs=True,
