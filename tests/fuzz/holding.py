@@ -10,6 +10,7 @@ from core import passthrough
 from core.call import Call, Engine
 from core.canonical import StreamEvent
 from core.dialect import Dialect, Echo, StreamDecoder, StreamRelay
+from core.dialects.responses.known import LIFECYCLE
 from core.errors import STATUS, GatewayError, UpstreamProtocolError
 from core.grammar import Folder, GrammarError
 from core.model import Model
@@ -134,8 +135,9 @@ def check_relayed_responses(wire: bytes) -> None:
     assert kinds.count("response.created") == 1
     numbers = [event["sequence_number"] for event in events if event.get("sequence_number") is not None]
     assert all(a < b for a, b in pairwise(numbers)), numbers
-    assert len({event["response"]["id"] for event in events if "response" in event}) == 1
-    assert {event["response"]["model"] for event in events if "response" in event} == {"asked"}
+    responses = [event["response"] for event in events if event["type"] in LIFECYCLE]
+    assert len({response["id"] for response in responses}) == 1
+    assert {response["model"] for response in responses} == {"asked"}
 
 
 STREAM: Final[dict[str, Callable[[bytes], Any]]] = {

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from core.dialect import Echo
-from core.dialects.chat.relay_response import UNDATED
+from core.dialects.chat.relay_response import is_date
 from core.dialects.chat.response import completion_id
 from core.dialects.chat.schema import NULL, CallPiece, encode
 
@@ -81,7 +81,7 @@ class Frame:
         right = (
             (chunk.id == self.id or chunk.id is UNSET)
             and (chunk.object == OBJECT or chunk.object is UNSET)
-            and (chunk.created or chunk.created is UNSET)
+            and (chunk.created is UNSET or (isinstance(chunk.created, int) and 0 < chunk.created < LATEST))
             and (chunk.model == self._upstream_model or chunk.model is UNSET)
         )
         if not right or data[:1] != b"{":
@@ -99,7 +99,7 @@ class Frame:
         frame = {
             "id": Raw(encode(self.id)),
             "object": Raw(encode(OBJECT)),
-            "created": Raw(encode(self._created)) if created in UNDATED else created,
+            "created": created if is_date(created) else Raw(encode(self._created)),
             "model": Raw(encode(self._echo.model)),
         }
         return encode({**frame, **{name: value for name, value in members.items() if name not in frame}})

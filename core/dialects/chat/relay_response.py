@@ -14,7 +14,6 @@ from core.dialects.chat.schema import NOTHING, NULL, decode_chunk, encode
 from core.dialects.chat.usage import FAILED, STOP_REASON, severer
 from core.errors import UpstreamProtocolError
 
-UNDATED: Final = (NULL, Raw(b"0"))
 OBJECT: Final = Raw(b'"chat.completion"')
 _members = msgspec.json.Decoder(dict[str, Raw])
 _choices = msgspec.json.Decoder(list[dict[str, Raw]])
@@ -53,9 +52,15 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     members["object"] = OBJECT
     if not chunk.id:
         members["id"] = Raw(encode(completion_id(echo)))
-    if members.get("created", NULL) in UNDATED:
+    if not is_date(members.get("created", NULL)):
         members["created"] = Raw(encode(echo.created))
     return body if members == before else encode(members)
+
+
+def is_date(created: Raw) -> bool:
+    """Tell whether a `created` is what clients take for a moment: whole seconds within reason."""
+    digits = bytes(created)
+    return digits.isdigit() and len(digits) < 16 and digits != b"0"  # noqa: PLR2004 - 2**53 has 16
 
 
 def _merged(choices: list[dict[str, Raw]]) -> dict[str, Raw]:

@@ -42,6 +42,13 @@ DELTAS: Final[dict[str, frozenset[str]]] = {
     "tool_use": CALL_DELTAS,
     "server_tool_use": CALL_DELTAS,
 }
+# What a block must have when it opens, for deltas to be added to.
+BLANKS: Final[dict[str, dict[str, Raw]]] = {
+    "text": {"text": Raw(b'""')},
+    "thinking": {"thinking": Raw(b'""')},
+    "tool_use": {"input": Raw(b"{}")},
+    "server_tool_use": {"input": Raw(b"{}")},
+}
 # The member that each delta must have.
 CARRIES: Final[dict[str, str]] = {
     "text_delta": "text",
@@ -225,7 +232,8 @@ class MessagesRelay:
             event.index, DELTAS.get(block_type), block.name if isinstance(block, ToolUse) else ""
         )
         data = self._numbered(event, data)
-        shown = restored_block(event.content_block, self._names) if self._names else event.content_block
+        shown = _completed(event.content_block, block_type)
+        shown = restored_block(shown, self._names) if self._names else shown
         if shown is not event.content_block:
             data = _encode({**raw_members(data), "content_block": shown})
         out.append(_event(b"content_block_start", data))
@@ -343,6 +351,14 @@ def _is_whole(members: dict[str, Any], message: ReplyIn) -> bool:
         and usage.input_tokens is not None
         and usage.output_tokens is not None
     )
+
+
+def _completed(block: Raw, block_type: str) -> Raw:
+    """Return a block that opens with every member that its deltas are added to."""
+    blanks = BLANKS.get(block_type, {})
+    if all(b'"%b"' % name.encode() in bytes(block) for name in blanks):
+        return block
+    return Raw(_encode({**blanks, **raw_members(block)}))
 
 
 def _legible(data: bytes) -> bytes:

@@ -105,7 +105,9 @@ def _write_limits(
     model = target.model
     if request.max_output is not None:
         most = request.max_output if model.max_output is None else min(request.max_output, model.max_output)
-        body["max_output_tokens"] = max(most, LEAST_OUTPUT)
+        body["max_output_tokens"] = sent = max(most, LEAST_OUTPUT)
+        if sent != request.max_output:
+            (losses if sent < request.max_output else repairs).append("max_output")
     for name in ("temperature", "top_p"):
         value = getattr(request, name)
         if value is None:

@@ -312,12 +312,13 @@ def test_sampling_goes_where_it_is_taken() -> None:
     assert (taken["temperature"], taken["top_p"], taken["max_output_tokens"]) == (0.5, 0.9, 16)
     encoded = RESPONSES.encode_request(asked, target(sampling=False))
     assert encoded.losses == ("temperature", "top_p", "top_k", "seed", "user")
-    assert encoded.repairs == ("stop_sequences",)
+    assert encoded.repairs == ("max_output", "stop_sequences")
     assert b"stop" not in encoded.body
 
 
 def test_output_is_never_asked_beyond_the_models_limit() -> None:
     assert upstream_body(ask(max_output=500), target(max_output=100))["max_output_tokens"] == 100
+    assert RESPONSES.encode_request(ask(max_output=500), target(max_output=100)).losses == ("max_output",)
 
 
 def test_format_verbosity_and_cache_key_are_written() -> None:
