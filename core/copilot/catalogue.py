@@ -130,7 +130,8 @@ class Catalogue:
         except GatewayError as error:
             self._retry_at = self._now() + (_PAUSE if old else _SHORT_PAUSE)
             if old is None:
-                self._failure = error
+                # A missing login is not remembered: the next request after it is made shall work.
+                self._failure = None if error.kind == "login_required" else error
                 raise
             _log.warning("copilot.catalogue_refresh_failed kind=%s code=%s", error.kind, error.code)
             return old

@@ -15,11 +15,12 @@ from core.copilot.github import GitHub
 from core.copilot.token import CopilotToken, CopilotTokens
 from core.errors import GatewayError
 from core.ports import GITHUB_TOKEN
-from core.settings import Secret, Settings
+from core.settings import Identity, Secret, Settings
 from infra.local.state import SqliteStateStore
 from tests.unit.copilot.doubles import (
     GITHUB,
     Clock,
+    Ids,
     MemorySecrets,
     MemoryState,
     answers,
@@ -238,6 +239,51 @@ def test_the_direct_identity_uses_the_login_itself(exchange: Exchange) -> None:
     tenant = Settings(identity="direct", enterprise_host="acme.ghe.com")
     assert tokens_at("", clock, settings=tenant).current().base_url == "https://copilot-api.acme.ghe.com"
     assert exchange.requests == []
+
+
+class Remembering(MemorySecrets):
+    """Secrets that are read once, as from a store in the cloud, until it is told to forget."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: str | None = None
+
+    def load(self, name: str) -> str | None:
+        self.held = self.held or super().load(name)
+        return self.held
+
+    def forget(self) -> None:
+        self.held = None
+
+
+@pytest.mark.parametrize("identity", ["vscode", "direct"])
+def test_a_refused_login_that_was_replaced_elsewhere_is_read_anew(
+    exchange: Exchange, identity: Identity
+) -> None:
+    clock = Clock()
+    secrets = Remembering()
+    settings = settings_at(exchange.url, identity=identity)
+    tokens = CopilotTokens(
+        settings, secrets, MemoryState(clock), GitHub(now=clock), now=clock, new_id=Ids(), wait=clock.wait,
+        forget_login=secrets.forget,
+    )  # fmt: skip
+    refused = tokens.current()
+    secrets.save(GITHUB_TOKEN, "gho_new")
+    exchange.answers = [Response('{"message":"Bad credentials"}', 401)]
+    tokens.invalidate(refused)
+    assert tokens.current().value == {"vscode": "tid=3", "direct": "gho_new"}[identity]
+    assert tokens.github_token() == "gho_new"
+
+
+def test_a_refused_login_that_is_still_the_same_stays_refused(exchange: Exchange) -> None:
+    clock = Clock()
+    exchange.answers = [Response('{"message":"Bad credentials"}', 401)]
+    tokens = tokens_at(exchange.url, clock)
+    for _ in range(2):
+        with pytest.raises(GatewayError) as caught:
+            tokens.current()
+        assert caught.value.kind == "login_required"
+    assert len(exchange.requests) == 1
 
 
 def test_a_broken_state_store_costs_sharing_not_service(exchange: Exchange) -> None:
