@@ -91,7 +91,7 @@ def decode_entry(raw: Raw, corrections: Mapping[str, Mapping[str, bool | str]]) 
         vision=_flag(supports, "vision"),
         max_images=_size(vision, "max_prompt_images"),
         max_image_bytes=_size(vision, "max_prompt_image_size"),
-        image_types=tuple(_get(vision.get("supported_media_types", _NULL), list[str], None) or ()),
+        image_types=tuple(_get(vision.get("supported_media_types", _NULL), list[str], [])),
         tools=_flag(supports, "tool_calls"),
         parallel_tools=_flag(supports, "parallel_tool_calls"),
         structured_outputs=_flag(supports, "structured_outputs"),

@@ -11,9 +11,9 @@ from core.dialects.chat.draft import Notes
 from core.dialects.chat.reading import Count, first_byte, read
 from core.dialects.chat.relay_names import rename_choice, rename_tools
 from core.dialects.chat.schema import NULL, encode
-from core.dialects.chat.tools_out import check_count
 from core.effort import nearest
 from core.errors import InvalidRequestError, UnsupportedFeatureError
+from core.tool_count import check_count
 
 TRUE: Final = Raw(b"true")
 

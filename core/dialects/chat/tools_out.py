@@ -13,8 +13,8 @@ from core.dialects.chat.schema import NULL, encode
 from core.effort import budget_of, effort_of, nearest
 from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.names import full_name, short_name
+from core.tool_count import check_count
 
-MOST_TOOLS: Final = 128
 OBJECT: Final = Raw(b'"object"')
 
 _members = msgspec.json.Decoder(dict[str, Raw])
@@ -57,12 +57,6 @@ class Format(Struct, frozen=True):
 
 OutTool = _FunctionTool | Raw
 OutChoice = str | _Choice
-
-
-def check_count(count: int) -> None:
-    """Raise `UnsupportedFeatureError` for more tools than Copilot takes: its own answer would be a bare 400."""
-    if count > MOST_TOOLS:
-        raise UnsupportedFeatureError(f"Copilot takes at most {MOST_TOOLS} tools, not {count}", param="tools")
 
 
 def encode_tools(tools: Sequence[Tool | HostedTool], notes: Notes) -> list[OutTool] | UnsetType:

@@ -16,6 +16,7 @@ from core.dialects.messages.tools_out import WEB_SEARCH_OFF, without_dialect
 from core.dialects.messages.turns import Piece, Turn, raw_members, settle
 from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.model import Model
+from core.tool_count import MOST_TOOLS, check_count
 
 _message: Final = msgspec.json.Decoder(MessageIn).decode
 _tool: Final = msgspec.json.Decoder(ToolIn).decode
@@ -59,9 +60,12 @@ class HistoryRelay:
         return pieces
 
     def tools(self, raws: list[Raw]) -> list[Piece]:
-        """Return the tools. Raises `UnsupportedFeatureError` for hosted tools that Copilot does not run."""
+        """Return the tools. Raises `UnsupportedFeatureError` for too many, and for hosted ones that Copilot does not run."""
         searches = any(b'"tool_search_tool_' in bytes(raw) for raw in raws)
-        return [self._one_tool(raw, f"$.tools[{at}]", searches=searches) for at, raw in enumerate(raws)]
+        pieces = [self._one_tool(raw, f"$.tools[{at}]", searches=searches) for at, raw in enumerate(raws)]
+        if len(raws) > MOST_TOOLS:
+            check_count(sum(not (searches and _tool(raw).defer_loading) for raw in raws))
+        return pieces
 
     def turns(self, raws: list[Raw], system: list[Piece]) -> list[Turn]:
         """Return the turns as upstream accepts them; leading system turns join `system`."""

@@ -13,6 +13,7 @@ from core.dialects.messages.turns import Piece, raw_members
 from core.errors import UnsupportedFeatureError
 from core.model import Model
 from core.names import full_name, short_name
+from core.tool_count import check_count
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -26,7 +27,8 @@ WEB_SEARCH_OFF: Final = (
 
 
 def tools_out(request: Request, repairs: list[str]) -> list[Piece]:
-    """Write the tools. Raises `UnsupportedFeatureError` for hosted tools that Copilot does not run."""
+    """Write the tools. Raises `UnsupportedFeatureError` for too many, and for hosted ones that Copilot does not run."""
+    check_count(len(request.tools))
     pieces: list[Piece] = []
     for position, tool in enumerate(request.tools):
         if isinstance(tool, HostedTool):

@@ -13,6 +13,7 @@ from core.dialects.responses.schema import decode_members, decode_raws, encode, 
 from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.names import short_call_id, short_name
 from core.opaque import PREFIX, comes_home, unseal
+from core.tool_count import MOST_TOOLS, check_count
 
 # What upstream wants an item's id to begin with; clients that make their own ids get it wrong.
 ID_PREFIX: Final[dict[str, str]] = {
@@ -70,6 +71,7 @@ class ToolFacts(Struct):
     """What repairs look at in a tool."""
 
     name: str | None = None
+    defer_loading: bool | None = None
 
 
 _decode_facts = msgspec.json.Decoder(ItemFacts).decode
@@ -168,6 +170,9 @@ def shorten_tools(repair: Repair) -> None:
     raw = repair.members.get("tools")
     if is_set(raw):
         tools = read(decode_raws, raw, "$.tools")
+        if len(tools) > MOST_TOOLS:
+            shown = [tool for tool in tools if not read(_decode_tool, tool, "$.tools").defer_loading]
+            check_count(len(shown))
         short = [_short_tool(tool, f"$.tools[{index}]") for index, tool in enumerate(tools)]
         if any(new is not old for new, old in zip(short, tools, strict=True)):
             repair.put("tools", Raw(encode(short)))

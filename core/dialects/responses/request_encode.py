@@ -13,6 +13,7 @@ from core.dialects.responses.tools import encode_choice, encode_tools, namespace
 from core.dialects.responses.turns import XAI, Turns
 from core.effort import effort_of, nearest
 from core.errors import UnsupportedFeatureError
+from core.tool_count import check_count
 
 ENCRYPTED: Final = "reasoning.encrypted_content"
 LEAST_OUTPUT: Final = 16  # OpenAI refuses a smaller max_output_tokens
@@ -92,6 +93,7 @@ def _instructions(messages: list[Message]) -> str | None:
 def _write_tools(body: dict[str, Any], request: Request) -> None:
     if not request.tools:
         return
+    check_count(sum(isinstance(tool, HostedTool) or not tool.deferred for tool in request.tools))
     body["tools"] = encode_tools(request.tools, namespaces_of(request.extras.get(NAMESPACES)))
     if request.tool_choice is not None:
         body["tool_choice"] = encode_choice(request.tool_choice, request.tools)
