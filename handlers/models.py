@@ -1,10 +1,13 @@
 """GET /v1/models and /v1/models/{id}, in OpenAI's shape, or Anthropic's when `anthropic-version` is sent."""
 
+import platform
+import sys
 from typing import Final
 
 import msgspec
 from flask import Blueprint, Response, request
 
+from core.copilot.headers import PRODUCT
 from core.errors import InvalidRequestError
 from core.model import Model
 from handlers.reply import JSON
@@ -23,7 +26,10 @@ def index() -> Response:
     models = services().engine.listed()
     if "anthropic-version" in request.headers:
         return _json(_anthropic_page([model for model in models if model.kind == "chat"]))
-    return _json({"object": "list", "data": [_openai(model) for model in models]})
+    listed = _json({"object": "list", "data": [_openai(model) for model in models]})
+    listed.headers["x-gateway-versions"] = versions()
+    listed.headers["x-gateway-body-limit"] = str(services().settings.max_body_bytes)
+    return listed
 
 
 @bp.get("/models/<path:model_id>")
@@ -31,6 +37,14 @@ def show(model_id: str) -> Response:
     """Describe one model; ids are resolved as they are in a request."""
     model = services().engine.find(model_id.rstrip("/"))
     return _json(_anthropic(model) if "anthropic-version" in request.headers else _openai(model))
+
+
+def versions() -> str:
+    """Say what runs here, for `copilot-gateway smoke`; only whoever has a key sees it."""
+    found = [PRODUCT, f"python/{platform.python_version()}"]
+    if (runtime := sys.modules.get("awslambdaric")) is not None:
+        found.append(f"awslambdaric/{getattr(runtime, '__version__', 'unknown')}")
+    return " ".join([*found, platform.machine()])
 
 
 def _json(value: object) -> Response:

@@ -23,6 +23,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "check-usage": ("usage", "Show what is left of the subscription."),
     "keys": ("keys", "Make, list and revoke keys for clients."),
     "models": ("models", "List the models that your subscription offers."),
+    "deploy": ("deploy", "Deploy the gateway into your own AWS account."),
+    "smoke": ("smoke", "Try a running gateway from outside."),
     "debug": ("debug", "Show versions and paths for a bug report."),
 }
 

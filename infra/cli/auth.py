@@ -7,6 +7,7 @@ from infra.cli.console import say, warn
 from infra.cli.notice import NOTICE
 from infra.cli.options import settings, show_token_option, verbose_option
 from infra.cli.session import Session
+from infra.cli.stage import Place, stage_options, stage_secrets
 
 
 @click.command("auth")
@@ -14,12 +15,14 @@ from infra.cli.session import Session
 @show_token_option
 @click.option("--force", is_flag=True, help="Log in anew, also when a login is stored.")
 @click.option("--browser", is_flag=True, help="Open GitHub's page in the browser.")
-def command(*, verbose: bool | None, show_token: bool | None, force: bool, browser: bool) -> None:
+@stage_options
+def command(*, force: bool, browser: bool, place: Place, **flags: bool | None) -> None:
     """Log in to GitHub without starting the server.
 
-    Shows a short code to enter on GitHub's page; the login is kept in the data directory, readable by you only.
+    Shows a short code to enter on GitHub's page; the login is kept in the data directory, readable by you only, or
+    with --stage in AWS Secrets Manager.
     """
-    session = Session(settings({"verbose": verbose, "show_token": show_token}))
+    session = Session(settings(flags), secrets=stage_secrets(place) if place.stage else None)
     say(NOTICE)
     if session.settings.github_token:
         warn(
@@ -28,7 +31,8 @@ def command(*, verbose: bool | None, show_token: bool | None, force: bool, brows
     elif not force and session.token_source() == "stored" and _still_good(session):
         return
     token = session.log_in(browser=browser)
-    say(f"The login is kept in {session.settings.data_dir}.")
+    where = f"AWS Secrets Manager ({place.stage})" if place.stage else session.settings.data_dir
+    say(f"The login is kept in {where}.")
     if session.settings.show_token:
         say(f"GitHub token: {token}")
 
@@ -43,5 +47,5 @@ def _still_good(session: Session) -> bool:
             return False
         warn(f"A login is stored, but could not be checked: {error.message}")
     else:
-        say(f"Already logged in as {name}. To log in anew: copilot-gateway auth --force", "green")
+        say(f"Already logged in as {name}. To log in anew, add --force.", "green")
     return True

@@ -13,7 +13,7 @@ from core.settings import Settings
 from infra.cli.console import plain, result, say
 from infra.cli.exits import CommandError
 from infra.cli.options import json_option, print_json, settings
-from infra.cli.stage import stage_options, stage_state
+from infra.cli.stage import Place, stage_options, stage_state
 
 UNITS: Final = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 
@@ -45,9 +45,9 @@ def command() -> None:
     help="For how long it is good: 12h, 90d, 8w.  [until it is revoked]",
 )
 @stage_options
-def create(*, name: str, expires: float | None, stage: str | None, region: str | None) -> None:
+def create(*, name: str, expires: float | None, place: Place) -> None:
     """Make a key for NAME and print it, this once."""
-    current, keys = _keys(stage, region)
+    current, keys = _keys(place)
     is_first = not keys.list()
     try:
         clear = keys.create(name, None if expires is None else time.time() + expires)
@@ -55,16 +55,16 @@ def create(*, name: str, expires: float | None, stage: str | None, region: str |
         raise CommandError(str(error)) from error
     say(f"The key {name}. It is shown only now; clients send it as `Authorization: Bearer` or `x-api-key`:")
     click.echo(clear)
-    if is_first and stage is None and not current.api_key:
+    if is_first and not place.stage and not current.api_key:
         say("From its next start on, the gateway on this machine asks every client for a key.")
 
 
 @command.command("list")
 @json_option
 @stage_options
-def show(*, as_json: bool, stage: str | None, region: str | None) -> None:
+def show(*, as_json: bool, place: Place) -> None:
     """List the keys: names and times, never a key."""
-    _, keys = _keys(stage, region)
+    _, keys = _keys(place)
     listed = keys.list()
     if as_json:
         print_json(listed)
@@ -78,9 +78,9 @@ def show(*, as_json: bool, stage: str | None, region: str | None) -> None:
 @command.command("revoke")
 @click.argument("name")
 @stage_options
-def revoke(*, name: str, stage: str | None, region: str | None) -> None:
+def revoke(*, name: str, place: Place) -> None:
     """Make the key of NAME worthless."""
-    _, keys = _keys(stage, region)
+    _, keys = _keys(place)
     if not keys.revoke(name):
         raise CommandError(f"There is no key named {name}. See: copilot-gateway keys list")
     say(f"The key {name} is revoked; a gateway that runs notices within {CACHE_LIFE:g} seconds.")
@@ -99,11 +99,11 @@ def local_keys(current: Settings) -> ManagedKeys:
     return ManagedKeys(SqliteStateStore(Path(current.data_dir) / STATE_FILE, time.time), time.time)
 
 
-def _keys(stage: str | None, region: str | None) -> tuple[Settings, ManagedKeys]:
+def _keys(place: Place) -> tuple[Settings, ManagedKeys]:
     current = settings({})
-    if stage is None:
+    if not place.stage:
         return current, local_keys(current)
-    return current, ManagedKeys(stage_state(stage, region), time.time)
+    return current, ManagedKeys(stage_state(place), time.time)
 
 
 def _end(key: ManagedKey, now: float) -> str:

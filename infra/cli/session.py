@@ -29,10 +29,15 @@ NO_TERMINAL: Final = (
 class Session:
     """The settings in force, the secrets on this machine, and the services once they are needed."""
 
-    def __init__(self, settings: Settings, *, serving: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, serving: bool = False, secrets: SecretStore | None = None
+    ) -> None:
+        """secrets: where the login is kept, if not on this machine; then no token of this machine is used."""
         logs.configure(settings, serving=serving)
-        self.secrets = secret_store(settings)
-        if not settings.github_token and self._stored() is None:
+        self.secrets = secret_store(settings) if secrets is None else secrets
+        if secrets is not None:
+            settings = msgspec.structs.replace(settings, github_token=Secret(""))
+        elif not settings.github_token and self._stored() is None:
             settings = msgspec.structs.replace(settings, github_token=ambient_token(os.environ))
         self.settings = settings
         self._built: Services | None = None
@@ -43,7 +48,7 @@ class Session:
         if self._built is None:
             from infra.local.services import build_services  # noqa: PLC0415 - `debug` does without
 
-            self._built = build_services(self.settings)
+            self._built = build_services(self.settings, self.secrets)
         return self._built
 
     def token_source(self) -> str:

@@ -1,9 +1,11 @@
 """Commands against a stage on AWS: their options, and what they open."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from core.ports import SecretStore, StateStore
 from infra.cli.exits import CommandError
@@ -11,43 +13,69 @@ from infra.cli.exits import CommandError
 if TYPE_CHECKING:
     from infra.aws.stage import Account, Stage
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+NAME = "copilot-gateway"  # serverless.yml's `name`, with which everything that it makes begins
 
 
-def stage_options(command: Command) -> Command:
-    """Add `--stage` and `--region`."""
-    region = click.option("--region", help="AWS region of the stage.  [AWS_REGION or the profile's]")
-    stage = click.option("--stage", help="Work on this deployed stage instead of this machine.")
-    return stage(region(command))
+class Place(Struct, frozen=True):
+    """Which deployment a command is for; an empty stage means this machine."""
+
+    stage: str = ""
+    region: str = ""
+    name: str = NAME
+
+    def flags(self) -> str:
+        """Return the options that name this place again."""
+        given = (("stage", self.stage, ""), ("region", self.region, ""), ("name", self.name, NAME))
+        return " ".join(f"--{option} {value}" for option, value, usual in given if value != usual)
 
 
-def open_account(region: str | None) -> "Account":
+def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--stage`, `--region` and `--name`; the command gets them as `place`."""
+
+    @wraps(command)
+    def with_place(stage: str | None, region: str | None, name: str, **others: Any) -> Any:
+        return command(place=Place(stage or "", region or "", name), **others)
+
+    options = (
+        click.option("--stage", help="Work on this deployed stage instead of this machine."),
+        click.option("--region", help="AWS region of the stage.  [AWS_REGION or the profile's]"),
+        click.option(
+            "--name", default=NAME, help="What the stage's names begin with, if not copilot-gateway."
+        ),
+    )
+    wrapped: Callable[..., Any] = with_place
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def open_account(region: str) -> "Account":
     """Return the AWS account at hand. Raises CommandError."""
     from infra.aws.stage import Account, StageError  # noqa: PLC0415 - only who has a stage needs boto3
 
     try:
-        return Account(region)
+        return Account(region or None)
     except StageError as error:
         raise CommandError(str(error)) from error
 
 
-def find_stage(account: "Account", name: str) -> "Stage":
+def find_stage(account: "Account", place: Place) -> "Stage":
     """Return the stage of this name. Raises CommandError."""
     from infra.aws.stage import StageError  # noqa: PLC0415
 
     try:
-        return account.find(name)
+        return account.find(place.stage, place.name)
     except StageError as error:
         raise CommandError(str(error)) from error
 
 
-def stage_state(name: str, region: str | None) -> StateStore:
+def stage_state(place: Place) -> StateStore:
     """Return the shared records of a stage. Raises CommandError."""
-    account = open_account(region)
-    return account.state_store(find_stage(account, name))
+    account = open_account(place.region)
+    return account.state_store(find_stage(account, place))
 
 
-def stage_secrets(name: str, region: str | None) -> SecretStore:
+def stage_secrets(place: Place) -> SecretStore:
     """Return the secrets of a stage. Raises CommandError."""
-    account = open_account(region)
-    return account.secret_store(find_stage(account, name))
+    account = open_account(place.region)
+    return account.secret_store(find_stage(account, place))

@@ -7,6 +7,7 @@ import click
 from infra.cli.console import plain, result
 from infra.cli.options import json_option, print_json, settings, verbose_option
 from infra.cli.session import Session
+from infra.cli.stage import Place, stage_options, stage_secrets
 
 if TYPE_CHECKING:
     from core.copilot.usage import Allowance, Quota
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 @click.command("check-usage")
 @verbose_option
 @json_option
-def command(*, verbose: bool | None, as_json: bool) -> None:
-    """Show what is left of the subscription."""
-    quota = Session(settings({"verbose": verbose})).services.quota()
+@stage_options
+def command(*, verbose: bool | None, as_json: bool, place: Place) -> None:
+    """Show what is left of the subscription that this machine, or a stage, is logged in to."""
+    secrets = stage_secrets(place) if place.stage else None
+    quota = Session(settings({"verbose": verbose}), secrets=secrets).services.quota()
     if as_json:
         print_json(quota)
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.access.keys import KeyCheck, KeyRing
 from core.access.managed_keys import AnyOf, ManagedKeys
 from core.copilot.hosts import is_loopback
-from core.ports import StoreError
+from core.ports import SecretStore, StoreError
 from core.settings import Settings
 from handlers.services import Services
 from infra.local.secrets import FileSecretStore
@@ -15,13 +15,13 @@ from infra.local.state import STATE_FILE, SqliteStateStore
 from infra.wiring import build_clients, join
 
 
-def build_services(settings: Settings) -> Services:
-    """Join the core to this machine: SQLite, the secret file, the wall clock."""
+def build_services(settings: Settings, secrets: SecretStore | None = None) -> Services:
+    """Join the core to this machine: SQLite, the secret file (or another place for the login), the wall clock."""
     data = Path(settings.data_dir)
     state = SqliteStateStore(data / STATE_FILE, time.time)
     return join(
         settings,
-        secrets=FileSecretStore(data),
+        secrets=secrets or FileSecretStore(data),
         state=state,
         clients=build_clients(settings, os.environ),
         keys=key_ring(settings, ManagedKeys(state, time.time)),
