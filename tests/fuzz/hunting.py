@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-FOUND: Final = Path(__file__).parents[1] / "golden" / "found"
+ROOT: Final = Path(__file__).parents[2]
+KEPT: Final = ROOT / ".make" / "found"
 SECONDS: Final = float(os.environ.get("FUZZ_SECONDS", "50"))
 SEED: Final = os.environ.get("FUZZ_SEED") or time.strftime("%Y-%m-%d")
 # Calls of functions that a case may cost: a constant and so many a byte. A case is one input fed in five ways.
@@ -120,12 +121,12 @@ def _parts(data: bytes, separator: bytes) -> Sequence[bytes]:
 
 
 def shown(target: Target, case: str, data: bytes, error: BaseException) -> str:
-    """Return the failure as words that can be acted on, and keep its input beside the golden files."""
-    kept = FOUND / target.name / hashlib.sha256(data).hexdigest()[:12]
+    """Return the failure as words that can be acted on, and keep its input."""
+    kept = KEPT / target.name / hashlib.sha256(data).hexdigest()[:12]
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(data)
     return (
         f"{target.name}: {type(error).__name__}: {error}\n"
         f"again: FUZZ_CASE='{case}' make fuzz ARGS='-k {target.name}'\n"
-        f"golden case, as every run of the tests now feeds it: {kept}\n{data!r}"
+        f"golden case: mv {kept.relative_to(ROOT)} tests/golden/found/{target.name}/what_is_wrong\n{data!r}"
     )
