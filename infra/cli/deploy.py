@@ -17,7 +17,7 @@ from infra.cli.console import can_ask, say, warn
 from infra.cli.first_login import wait_for_login
 from infra.cli.notice import NOTICE
 from infra.cli.smoke import check, temporary_key, verdict
-from infra.cli.stage import NAME, Place, find_stage, open_account
+from infra.cli.stage import SERVICE, Place, find_stage, open_account
 from infra.cli.tools import check_node, find_tool, run_tool
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class Plan:
 
     def __init__(self, root: Path, place: Place, front: str, params: Sequence[str], *, build: bool) -> None:
         self.root, self.place, self.build = root, place, build
-        chosen = [f"front={front}", *([f"name={place.name}"] if place.name != NAME else []), *params]
-        # A stage of the framework is part of names, and a region is one word; both were checked.
+        chosen = [f"front={front}", *([f"name={place.service}"] if place.service != SERVICE else []), *params]
         options = ["--stage", place.stage, "--region", place.region]
         self.osls = ["osls", "deploy", *options, *(part for param in chosen for part in ("--param", param))]
 
@@ -68,7 +67,7 @@ class Plan:
 )
 @click.option("--region", help="AWS region.  [AWS_REGION or the profile's]")
 @click.option(
-    "--name", default=NAME, help="What the names of everything in AWS begin with.  [copilot-gateway]"
+    "--service", default=SERVICE, help="What the names of everything in AWS begin with.  [copilot-gateway]"
 )
 @click.option(
     "--front", type=click.Choice(["url", "rest"]), default="url", show_default=True,
@@ -88,19 +87,19 @@ class Plan:
     "--dry-run", is_flag=True, help="Check the tools and the account, say what would be done, and stop."
 )
 def command(
-    *, stage: str, region: str | None, name: str, front: str, params: tuple[str, ...], browser: bool,
+    *, stage: str, region: str | None, service: str, front: str, params: tuple[str, ...], browser: bool,
     no_build: bool, no_login: bool, dry_run: bool,
 ) -> None:  # fmt: skip
     """Deploy the gateway into your own AWS account, log it in, and try it.
 
     Run it again to upgrade: keys, login and state stay.
     """
-    _check_words(stage, name, params)
+    _check_words(stage, region or "x", service, params)
     root = project_root(Path.cwd())
     say(f"Node.js {check_node(os.environ.get('PATH'))}")
     account = open_account(region or "")
     _introduce(account)
-    plan = Plan(root, Place(stage, account.region, name), front, params, build=not no_build)
+    plan = Plan(root, Place(stage, account.region, service), front, params, build=not no_build)
     if dry_run:
         for number, step in enumerate(plan.steps(), 1):
             say(f"{number}. {step}")
@@ -168,9 +167,9 @@ def _first_key(keys: ManagedKeys) -> None:
     click.echo(keys.create(FIRST_KEY))
 
 
-def _check_words(stage: str, name: str, params: Sequence[str]) -> None:
+def _check_words(stage: str, region: str, service: str, params: Sequence[str]) -> None:
     """Refuse what AWS would refuse later, or what would be read as an option."""
-    for option, word in (("--stage", stage), ("--name", name)):
+    for option, word in (("--stage", stage), ("--region", region), ("--service", service)):
         if re.fullmatch(r"[a-z][a-z0-9-]{0,30}[a-z0-9]|[a-z]", word) is None:
             raise click.UsageError(f"{option} takes small letters, digits and '-', as in dev; at most 32.")
     for param in params:

@@ -13,7 +13,7 @@ from infra.cli.exits import CommandError
 if TYPE_CHECKING:
     from infra.aws.stage import Account, Stage
 
-NAME = "copilot-gateway"  # serverless.yml's `name`, with which everything that it makes begins
+SERVICE = "copilot-gateway"  # serverless.yml's `name`, with which everything that it makes begins
 
 
 class Place(Struct, frozen=True):
@@ -21,26 +21,26 @@ class Place(Struct, frozen=True):
 
     stage: str = ""
     region: str = ""
-    name: str = NAME
+    service: str = SERVICE
 
     def flags(self) -> str:
         """Return the options that name this place again."""
-        given = (("stage", self.stage, ""), ("region", self.region, ""), ("name", self.name, NAME))
+        given = (("stage", self.stage, ""), ("region", self.region, ""), ("service", self.service, SERVICE))
         return " ".join(f"--{option} {value}" for option, value, usual in given if value != usual)
 
 
 def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--stage`, `--region` and `--name`; the command gets them as `place`."""
+    """Add `--stage`, `--region` and `--service`; the command gets them as `place`."""
 
     @wraps(command)
-    def with_place(stage: str | None, region: str | None, name: str, **others: Any) -> Any:
-        return command(place=Place(stage or "", region or "", name), **others)
+    def with_place(stage: str | None, region: str | None, service: str, **others: Any) -> Any:
+        return command(place=Place(stage or "", region or "", service), **others)
 
     options = (
         click.option("--stage", help="Work on this deployed stage instead of this machine."),
         click.option("--region", help="AWS region of the stage.  [AWS_REGION or the profile's]"),
         click.option(
-            "--name", default=NAME, help="What the stage's names begin with, if not copilot-gateway."
+            "--service", default=SERVICE, help="What the stage's names begin with, if not copilot-gateway."
         ),
     )
     wrapped: Callable[..., Any] = with_place
@@ -64,7 +64,7 @@ def find_stage(account: "Account", place: Place) -> "Stage":
     from infra.aws.stage import StageError  # noqa: PLC0415
 
     try:
-        return account.find(place.stage, place.name)
+        return account.find(place.stage, place.service)
     except StageError as error:
         raise CommandError(str(error)) from error
 
