@@ -2,14 +2,10 @@
 
 import base64
 import hashlib
-import html
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
@@ -21,75 +17,19 @@ from core.ports import GITHUB_TOKEN, StoreError
 from core.settings import Secret
 from infra import wiring
 from infra.local.secrets import FileSecretStore
+from tests.e2e.browser import FORM, Browser, Tick, moving_clock
 from tests.e2e.cli_driver import offer_code
 from tests.e2e.conftest import Host
-from tests.e2e.hosting import Answer, Hosted, Wire
+from tests.e2e.hosting import Hosted, Wire
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
 
 KEY = "operators-key"
-FORM = "application/x-www-form-urlencoded"
-
-
-@dataclass
-class Browser:
-    """Keeps cookies, follows redirects, fills in forms; runs no script."""
-
-    url: str
-    host: str = ""
-    cookies: dict[str, str] = field(default_factory=dict[str, str])
-    page: Answer = field(default_factory=lambda: Answer(0, {}, b""))
-
-    def get(self, query: str = "") -> str:
-        return self._seen(self._send("GET", f"/login{query}", None))
-
-    def press(self, action: str, **fields: str) -> str:
-        """Send the form whose button this is, with the hidden fields of the page."""
-        token = re.search(r'name="token" value="([0-9a-f]+)"', self.page.text)
-        form = {**({"token": token[1]} if token else {}), "action": action, **fields}
-        answer = self._send("POST", "/login", urlencode(form).encode())
-        if answer.status == 303:
-            assert answer.headers["location"].startswith("?")
-            return self.get(answer.headers["location"])
-        return self._seen(answer)
-
-    def _send(self, method: str, path: str, body: bytes | None) -> Answer:
-        headers: dict[str, str | None] = {"Accept": "text/html"}
-        if self.host:
-            headers["Host"] = self.host
-        if body is not None:
-            headers |= {"Content-Type": FORM, "Origin": f"https://{self.host}" if self.host else self.url}
-        if self.cookies:
-            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = Wire(self.url).send(method, path, body, headers)
-        if set_cookie := answer.headers.get("set-cookie"):
-            name, _, value = set_cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        return answer
-
-    def _seen(self, answer: Answer) -> str:
-        self.page = answer
-        return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
-
-
-Tick = Callable[[float], None]
 
 
 @pytest.fixture(autouse=True)
 def tick(fake: FakeCopilot, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tick]:
-    """Let time pass, for gateways that are made after this and for the fake."""
-    passed = 0.0
-
-    def forward(seconds: float) -> None:
-        nonlocal passed
-        passed += seconds
-        fake.state.clock.advance(seconds)
-
-    clock = SimpleNamespace(time=lambda: time.time() + passed, sleep=time.sleep)
-    monkeypatch.setattr(wiring, "time", clock)
-    monkeypatch.setattr(local, "time", clock)
-    yield forward
-    fake.state.clock.advance(-passed)
-    fake.state.devices.clear()
+    with moving_clock(fake, monkeypatch, wiring, local) as forward:
+        yield forward
 
 
 @pytest.fixture
