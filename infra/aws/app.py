@@ -1,7 +1,6 @@
 """What Lambda calls: the one Flask app of this process, and the handler between it and events."""
 
 import logging
-import os
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -12,7 +11,6 @@ from handlers import create_app
 from infra.aws.environ import build_environ
 from infra.aws.events import STREAMING, read_event
 from infra.aws.stream import Answer, buffered, run
-from infra.settings import load_settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -24,13 +22,8 @@ MARGIN: Final = 5.0
 # Of a short time no more than this part is kept back.
 MARGIN_PART: Final = 0.25
 
-# What the environment need not say. Lambda takes no larger events; there is no file to read settings from.
-DEFAULTS: Final = {
-    "COPILOT_GATEWAY_MAX_BODY_BYTES": str(6 * 1024 * 1024),
-    "COPILOT_GATEWAY_DATA_DIR": "/var/empty",
-}
-# Read by other parts of this package.
-ELSEWHERE: Final = frozenset({"SECRET", "STAGE", "STREAMING", "TABLE"})
+# The loggers that are ours.
+OURS: Final = ("gateway", "core", "handlers", "infra")
 
 Handler = Callable[[object, "Context"], object]
 
@@ -53,12 +46,11 @@ class InvocationFailedError(RuntimeError):
 
 
 @cache
-def application() -> Flask:
-    """Build the app on this account's stores, once a process."""
-    from infra.aws.services import build_services  # noqa: PLC0415 - tests bring their own stores
+def application(only: str | None = None) -> Flask:
+    """Build the app on this account's stores, once a process. only: the one endpoint that it serves, as in `create_app`."""
+    from infra.aws.services import services_from_environment  # noqa: PLC0415 - tests bring their own stores
 
-    settings = load_settings({}, DEFAULTS | dict(os.environ), known_elsewhere=ELSEWHERE)
-    return create_app(build_services(settings, os.environ))
+    return create_app(services_from_environment(), only)
 
 
 def handler_for(app: "WSGIApplication") -> Handler:
@@ -90,8 +82,14 @@ def __getattr__(name: str) -> Handler:
     """Build `handler` when Lambda asks for it by name, during init: what fails then is reported as an init error."""
     if name != "handler":
         raise AttributeError(name)
-    logging.getLogger("gateway").setLevel(logging.INFO)
+    configure_logging()
     return handler_for(application())
+
+
+def configure_logging() -> None:
+    """Let our own events through; where and in which form they go is AWS's business."""
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def _countdown(context: Context) -> Callable[[], float]:

@@ -1,9 +1,8 @@
 """What Lambda calls where every endpoint is a function of its own: `infra.aws.endpoints.messages`, and so on."""
 
-import logging
 from typing import Final
 
-from infra.aws.app import Handler, application, handler_for
+from infra.aws.app import Handler, application, configure_logging, handler_for
 
 # `health` answers for every path that no other function has; it knows no endpoint but its own, so that is a 404.
 NAMES: Final = frozenset(
@@ -25,5 +24,5 @@ def __getattr__(name: str) -> Handler:
     """Build the handler of one endpoint when Lambda asks for it by name, during init."""
     if name not in NAMES:
         raise AttributeError(name)
-    logging.getLogger("gateway").setLevel(logging.INFO)
+    configure_logging()
     return handler_for(application(only=name))

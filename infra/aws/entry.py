@@ -14,10 +14,8 @@ from awslambdaric.lambda_config import LambdaConfigProvider  # type: ignore[impo
 
 # Set for a function whose URL or API streams: its invocations do not say so.
 STREAMING: Final = "COPILOT_GATEWAY_STREAMING"
-# Where Lambda puts the name of the function's handler. One in `handlers` says what the function is there for; what
-# Lambda calls is the app.
+# Where Lambda puts the name of the function's handler.
 HANDLER: Final = "_HANDLER"
-APP: Final = "infra.aws.app.handler"
 
 
 def main(environ: Mapping[str, str]) -> None:
@@ -25,8 +23,7 @@ def main(environ: Mapping[str, str]) -> None:
 
     Concurrent invocations within one process (Managed Instances) have a loop of their own at AWS, which is buffered.
     """
-    named = environ.get(HANDLER, "")
-    arguments = [sys.argv[0], APP if not named or named.startswith("handlers.") else named]
+    arguments = [sys.argv[0], environ[HANDLER]]
     config = LambdaConfigProvider(arguments, environ)
     if config.is_multi_concurrent or environ.get(STREAMING, "") in {"", "0"}:
         run_stock(arguments)
