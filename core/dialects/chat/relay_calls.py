@@ -80,7 +80,7 @@ class RelayCalls:
             return False
         function = piece.function or CallFunction()
         if call.ordinal in self._said:
-            return not piece.id and not function.name
+            return not piece.id and not function.name and function.arguments is not None
         if function.name in self._names:
             return False
         named = piece.id and function.name and piece.type == "function"

@@ -1,0 +1,373 @@
+"""The acceptance cases of streams and replies, told through every lane that they make sense in."""
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from core.call import Call, Engine
+from core.errors import GatewayError
+from core.model import DialectName, Model
+from core.settings import Settings
+from core.surfaces import DIALECTS
+from tests.e2e.asking import Told, ask, read_reply, read_stream
+from tests.grammar.chat import check_chat_stream
+from tests.grammar.messages import check_messages_stream
+from tests.grammar.responses import check_responses_stream, events_of
+from tests.unit.dialects.chat import wire as chat
+from tests.unit.dialects.messages import wire as messages
+from tests.unit.dialects.responses import shapes as responses
+
+SURFACES: tuple[DialectName, ...] = ("chat", "messages", "responses")
+on_every_surface = pytest.mark.parametrize("surface", SURFACES)
+CELLS = [(upstream, surface) for upstream in SURFACES for surface in SURFACES]
+# A short stream lacks members that strict clients want, and Responses to Responses adds none.
+in_every_cell = pytest.mark.parametrize(
+    ("upstream", "surface"), [cell for cell in CELLS if cell != ("responses", "responses")]
+)
+in_every_translated_cell = pytest.mark.parametrize(
+    ("upstream", "surface"), [(upstream, surface) for upstream, surface in CELLS if upstream != surface]
+)
+F = ("f", {"a": 1})
+G = ("g", {"b": 2})
+
+
+def call_of(upstream: DialectName, surface: DialectName, *, stream: bool = True, **asked: Any) -> Call:
+    numbers = itertools.count(1)
+    model = Model(id="up-1", dialects=(upstream,), efforts=("low", "high"), thinking_budget=(1024, 32_000))
+    engine = Engine(
+        Settings(), DIALECTS, lambda: (model,), lambda: "scope", lambda: 1_763_846_400.0,
+        lambda prefix: f"{prefix}{next(numbers):04d}",
+    )  # fmt: skip
+    body = ask(surface, "up-1", "Hi", stream=stream, tools=True) | asked
+    return engine.prepare(DIALECTS[surface], json.dumps(body).encode())
+
+
+def streamed(call: Call, wire: bytes, size: int | None = None) -> bytes:
+    relay, said = call.relay(), b""
+    try:
+        for piece in chat.split(wire, size):
+            said += relay.feed(piece)
+        said += relay.close()
+    except GatewayError as error:
+        said += relay.error(error)
+    return said
+
+
+def told(upstream: DialectName, surface: DialectName, wire: bytes) -> Told:
+    """Return what the client understood: the same for any size of reads, and complete where it was no stream."""
+    said = streamed(call_of(upstream, surface), wire)
+    assert [said] * 3 == [streamed(call_of(upstream, surface), wire, size) for size in (1, 3, 64)]
+    understood = read_stream(surface, said)
+    if upstream != surface:
+        assert completed(upstream, surface, wire) in {understood.stop, "error"}
+    return understood
+
+
+def completed(upstream: DialectName, surface: DialectName, wire: bytes) -> str:
+    """Return how the complete reply ended, once it is known to say the same as the stream."""
+    call = call_of(upstream, surface, stream=False)
+    collector = call.collector()
+    try:
+        collector.feed(wire)
+        body, _ = collector.close()
+    except GatewayError:
+        return "error"
+    reply, stream = (
+        read_reply(surface, body),
+        read_stream(surface, streamed(call_of(upstream, surface), wire)),
+    )
+    assert (stream.text, stream.thinking) == (reply.text, reply.thinking)
+    if reply.stop != "length":  # what a cut call had so far is told by a stream only
+        assert stream.calls == reply.calls
+    return reply.stop
+
+
+def call(index: int, arguments: str, name: str | None = None) -> bytes:
+    """One piece of a chat call; the first one has a name."""
+    return chat.calls(chat.call(index, arguments, call_id=f"call_{name}" if name else None, name=name))
+
+
+END = chat.finish() + chat.DONE
+ERROR = {"message": "too busy", "code": "overloaded"}
+FIRST = chat.event({"choices": [], "created": 0, "id": "", "prompt_filter_results": [{"prompt_index": 0}]})
+# Chat's bad habits, and what every client must understand of them.
+CHAT_STREAMS: dict[str, tuple[bytes, Told]] = {
+    "AC-02 interleaved calls": (
+        call(0, '{"a"', "f") + call(1, '{"b"', "g") + call(0, ":1}") + call(1, ":2}") + chat.finish("tool_calls") + chat.DONE,
+        Told("", calls=[F, G], stop="tools"),
+    ),
+    "AC-03 text after a call": (
+        chat.text("A") + call(0, '{"a":1}', "f") + chat.text("B") + chat.finish("tool_calls") + chat.DONE,
+        Told("AB", calls=[F], stop="tools"),
+    ),
+    "AC-04 two choices in a chunk": (
+        chat.chunk({"content": "A"}, {"tool_calls": [chat.call(0, '{"a":1}', call_id="c", name="f")]}) + END,
+        Told("A", calls=[F], stop="tools"),
+    ),
+    "AC-04 tool_calls without a call": (chat.text("A") + chat.finish("tool_calls") + chat.DONE, Told("A")),
+    "AC-05 no finish reason": (chat.text("A"), Told("A", stop="error")),
+    "AC-06 content filter": (chat.text("A") + chat.finish("content_filter") + chat.DONE, Told("A", stop="filter")),
+    "AC-08 an error chunk": (chat.text("A") + chat.event({"error": ERROR}), Told("A", stop="error")),
+    "AC-09 two finishes": (chat.text("A") + chat.finish() + chat.finish() + chat.DONE, Told("A")),
+    "AC-10 filter results first": (FIRST + chat.text("A") + END, Told("A")),
+    "AC-11 the id, then the name": (
+        chat.calls(chat.call(0, call_id="c")) + chat.calls(chat.call(0, '{"a":1}', name="f")) + chat.finish("tool_calls") + chat.DONE,
+        Told("", calls=[F], stop="tools"),
+    ),
+    "AC-12 unknown reason, text": (chat.text("A") + chat.finish("novelty") + chat.DONE, Told("A")),
+    "AC-12 unknown reason, call": (call(0, '{"a":1}', "f") + chat.finish("novelty") + chat.DONE, Told("", calls=[F], stop="tools")),
+    "AC-13 nulls": (
+        chat.text("A", usage=None) + chat.finish(usage=chat.usage(cached=None), copilot_usage=None) + chat.DONE, Told("A"),
+    ),
+    "AC-14 the id with every piece": (
+        b"".join(chat.calls(chat.call(0, part, call_id="c", name="f")) for part in ('{"a"', ":1}")) + chat.finish("tool_calls") + chat.DONE,
+        Told("", calls=[F], stop="tools"),
+    ),
+    "AC-15 only a finish": (END, Told("")),
+    "AC-16 a choice without a delta": (chat.chunk(None) + chat.text("A") + END, Told("A")),
+    "AC-18 no arguments": (call(0, "", "f") + chat.finish("tool_calls") + chat.DONE, Told("", calls=[("f", {})], stop="tools")),
+    "AC-20 empty text beside a call": (
+        chat.text("") + call(0, '{"a":1}', "f") + chat.finish("tool_calls") + chat.DONE, Told("", calls=[F], stop="tools"),
+    ),
+    "AC-21 the severest reason": (chat.text("A") + chat.finish() + chat.finish("length") + chat.DONE, Told("A", stop="length")),
+    "AC-24 stop after a call": (call(0, '{"a":1}', "f") + END, Told("", calls=[F], stop="tools")),
+}  # fmt: skip
+
+
+@on_every_surface
+@pytest.mark.parametrize("case", CHAT_STREAMS)
+def test_every_client_understands_chats_streams(surface: DialectName, case: str) -> None:
+    """AC-02, AC-03, AC-04, AC-05, AC-06, AC-08 to AC-16, AC-18, AC-20, AC-21, AC-24, AC-66: whichever the client's dialect."""
+    wire, expected = CHAT_STREAMS[case]
+    if surface == "responses" and expected.stop == "filter":
+        expected = Told(expected.text, stop="length")  # `incomplete`, with the reason content_filter
+    if surface == "responses" and expected.stop == "error":
+        expected = Told("", stop="error")  # its last event repeats only what was complete
+    found = told("chat", surface, wire)
+    assert expected == Told(found.text, found.thinking, found.calls, found.stop)
+
+
+@on_every_surface
+@pytest.mark.parametrize("arguments", ['{"a"', "[1]", '"x"', "{}{}"])
+def test_broken_arguments_never_become_a_call(surface: DialectName, arguments: str) -> None:
+    """AC-19, AC-23: an error, for the answer claims to be complete."""
+    assert (
+        "error" == told("chat", surface, call(0, arguments, "f") + chat.finish("tool_calls") + chat.DONE).stop
+    )
+
+
+@on_every_surface
+def test_a_call_that_the_limit_cut_is_a_cut_answer(surface: DialectName) -> None:
+    """AC-19."""
+    assert "length" == told("chat", surface, call(0, '{"a"', "f") + chat.finish("length") + chat.DONE).stop
+
+
+COUNTS: dict[str, Callable[[bytes], tuple[int, int, int]]] = {
+    "chat": lambda said: _chat_counts(check_chat_stream(said).usage or {}),
+    "messages": lambda said: _messages_counts(check_messages_stream(said).usage),
+    "responses": lambda said: _responses_counts(check_responses_stream(said).response["usage"]),
+}
+
+
+def _chat_counts(usage: dict[str, Any]) -> tuple[int, int, int]:
+    cached = usage["prompt_tokens_details"]["cached_tokens"]
+    return usage["prompt_tokens"] - cached, cached, usage["completion_tokens"]
+
+
+def _messages_counts(usage: dict[str, Any]) -> tuple[int, int, int]:
+    return usage["input_tokens"], usage["cache_read_input_tokens"], usage["output_tokens"]
+
+
+def _responses_counts(usage: dict[str, Any]) -> tuple[int, int, int]:
+    cached = usage["input_tokens_details"]["cached_tokens"]
+    return usage["input_tokens"] - cached, cached, usage["output_tokens"]
+
+
+COUNTED: dict[DialectName, bytes] = {
+    "chat": chat.text("A") + chat.finish() + chat.event({"choices": [], "usage": chat.usage()}) + chat.DONE,
+    "messages": messages.start() + messages.text_block(0, "A") + messages.end() + messages.STOP,
+    "responses": responses.sse(
+        responses.created(),
+        responses.added(0, id="m", type="message", role="assistant", content=[]),
+        responses.said("output_text.delta", 0, "m", delta="A"),
+        responses.done(0, **responses.message("A", "m")),
+        responses.completed(
+            responses.message("A", "m"),
+            usage={"input_tokens": 100, "output_tokens": 7, "input_tokens_details": {"cached_tokens": 40}},
+        ),
+    ),
+}
+
+
+@in_every_cell
+def test_usage_is_the_same_in_every_cell(upstream: DialectName, surface: DialectName) -> None:
+    """AC-01, AC-22: what came from the cache is no fresh input, whoever counts."""
+    assert (60, 40, 7) == COUNTS[surface](streamed(call_of(upstream, surface), COUNTED[upstream]))
+
+
+MODELS: dict[str, Callable[[bytes], tuple[str, str]]] = {
+    "chat": lambda said: (check_chat_stream(said).id, check_chat_stream(said).model),
+    "messages": lambda said: _named(check_messages_stream(said).message),
+    "responses": lambda said: _named(check_responses_stream(said).response),
+}
+PREFIX = {"chat": "chatcmpl-", "messages": "msg_", "responses": "resp_"}
+
+
+def _named(message: dict[str, Any]) -> tuple[str, str]:
+    return message["id"], message["model"]
+
+
+@in_every_cell
+def test_ids_and_models_are_the_surfaces_own(upstream: DialectName, surface: DialectName) -> None:
+    """AC-26, AC-27: the surface's prefix, one id from first to last, and the model id that the client asked for."""
+    found, model = MODELS[surface](streamed(call_of(upstream, surface, model="UP-1"), COUNTED[upstream]))
+    assert (True, "UP-1") == (found.startswith(PREFIX[surface]), model)
+
+
+THOUGHT: dict[DialectName, bytes] = {
+    "chat": chat.chunk({"reasoning_text": "Hm"}) + chat.chunk({"reasoning_opaque": "sig"}) + chat.text("A") + END,
+    "messages": messages.start()
+    + messages.block(0, type="thinking", thinking="", signature="")
+    + messages.delta(0, "thinking_delta", thinking="Hm")
+    + messages.delta(0, "signature_delta", signature="sig")
+    + messages.stop(0)
+    + messages.text_block(1, "A")
+    + messages.end()
+    + messages.STOP,
+    "responses": responses.sse(
+        responses.created(),
+        responses.done(
+            0, id="rs_1", type="reasoning", summary=[{"type": "summary_text", "text": "Hm"}], encrypted_content="sig"
+        ),
+        responses.done(1, **responses.message("A", "m")),
+        responses.completed(),
+    ),
+}  # fmt: skip
+# Where each surface puts a signature, and how a client sends its thinking back.
+HISTORY: dict[str, Callable[[bytes], dict[str, Any]]] = {
+    "chat": lambda said: {"messages": [*_hi(), _chat_turn(said), *_hi()]},
+    "messages": lambda said: {"messages": [*_hi(), _messages_turn(said), *_hi()]},
+    "responses": lambda said: {"input": [*_hi(), *check_responses_stream(said).response["output"], *_hi()]},
+}
+
+
+def _hi() -> list[dict[str, Any]]:
+    return [{"role": "user", "content": "Hi"}]
+
+
+def _chat_turn(said: bytes) -> dict[str, Any]:
+    reply = check_chat_stream(said)
+    return {
+        "role": "assistant",
+        "content": reply.text,
+        "reasoning_text": reply.thinking,
+        "reasoning_opaque": reply.opaque,
+    }
+
+
+def _messages_turn(said: bytes) -> dict[str, Any]:
+    return {"role": "assistant", "content": check_messages_stream(said).content}
+
+
+@in_every_translated_cell
+def test_thinking_comes_home_through_every_client(upstream: DialectName, surface: DialectName) -> None:
+    """AC-07, AC-31: shown on the way out, given back with its signature on the next turn, and to nobody else."""
+    said = streamed(call_of(upstream, surface), THOUGHT[upstream])
+    assert ("A", "Hm") == (read_stream(surface, said).text, read_stream(surface, said).thinking)
+    history = HISTORY[surface](said)
+    home = call_of(upstream, surface, **history)
+    assert b'"sig"' in home.outgoing.body
+    assert b"cg1." not in home.outgoing.body
+    assert "thinking" not in home.losses
+    elsewhere: DialectName = next(name for name in SURFACES if name not in {upstream, surface})
+    other = call_of(elsewhere, surface, **history)
+    assert b'"sig"' not in other.outgoing.body
+    assert b"cg1." not in other.outgoing.body
+    assert "thinking" in other.losses
+
+
+ENDS: dict[DialectName, dict[str, bytes]] = {
+    "messages": {
+        "stop": messages.end() + messages.STOP,
+        "length": messages.end("max_tokens") + messages.STOP,
+        "filter": messages.end("refusal") + messages.STOP,
+        "error": messages.event("error", error={"type": "overloaded_error", "message": "busy"}),
+    },
+    "responses": {
+        "stop": responses.sse(responses.completed(responses.message("A", "m"))),
+        "length": responses.sse(
+            {"type": "response.incomplete", "response": responses.response("incomplete", incomplete_details={"reason": "max_output_tokens"})}
+        ),
+        "filter": responses.sse(
+            {"type": "response.incomplete", "response": responses.response("incomplete", incomplete_details={"reason": "content_filter"})}
+        ),
+        "error": responses.sse({"type": "response.failed", "response": responses.response("failed", error={"code": "server_error", "message": "x"})}),
+    },
+}  # fmt: skip
+BEGUN: dict[DialectName, bytes] = {
+    "messages": messages.start() + messages.text_block(0, "A"),
+    "responses": responses.sse(
+        responses.created(),
+        responses.added(0, id="m", type="message", role="assistant", content=[]),
+        responses.said("output_text.delta", 0, "m", delta="A"),
+    ),
+}
+CROSSED: list[tuple[DialectName, DialectName]] = [
+    ("messages", "chat"), ("messages", "responses"), ("responses", "chat"), ("responses", "messages"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("upstream", "surface"), CROSSED)
+@pytest.mark.parametrize("end", ["stop", "length", "filter", "error", "cut"])
+def test_every_end_of_the_other_dialects_is_understood(
+    upstream: DialectName, surface: DialectName, end: str
+) -> None:
+    """AC-05, AC-06, AC-08, AC-09, AC-66."""
+    last = ENDS[upstream].get(end, b"")
+    found = told(upstream, surface, BEGUN[upstream] + last + last)
+    expected = {"cut": "error", "filter": "length" if surface == "responses" else "filter"}.get(end, end)
+    text = "" if surface == "responses" and upstream == "messages" and expected == "error" else "A"
+    assert (text, expected) == (found.text, found.stop)
+
+
+TWO_CALLS: dict[DialectName, Callable[[str], bytes]] = {
+    "messages": lambda second: (
+        messages.start()
+        + messages.call_block(0, "t1", "f", '{"a"', ":1}")
+        + messages.call_block(1, "t2", "g", *([second] if second else []))
+        + messages.end("tool_use")
+        + messages.STOP
+    ),
+    "responses": lambda second: responses.sse(
+        responses.created(),
+        responses.added(0, id="fc_1", type="function_call", call_id="t1", name="f", arguments=""),
+        responses.added(1, id="fc_2", type="function_call", call_id="t2", name="g", arguments=""),
+        responses.said("function_call_arguments.delta", 1, "fc_2", delta=second[:2]),
+        responses.said("function_call_arguments.delta", 0, "fc_1", delta='{"a":1}'),
+        responses.done(0, **responses.call("f", '{"a":1}', "t1", id="fc_1")),
+        responses.done(1, **responses.call("g", second, "t2", id="fc_2")),
+        responses.completed(),
+    ),
+}
+
+
+@pytest.mark.parametrize(("upstream", "surface"), CROSSED)
+def test_calls_of_the_other_dialects_stay_whole(upstream: DialectName, surface: DialectName) -> None:
+    """AC-02, AC-18, AC-19, AC-23, AC-24: two calls, told at once or in turn; no arguments are an object; broken ones an error."""
+    wire = TWO_CALLS[upstream]
+    whole = told(upstream, surface, wire('{"b":2}'))
+    assert ([F, G], "tools") == (whole.calls, whole.stop)
+    assert [F, ("g", {})] == told(upstream, surface, wire("")).calls
+    assert ["error", "error"] == [told(upstream, surface, wire(broken)).stop for broken in ('{"b"', "[1]")]
+
+
+def test_ids_of_a_responses_item_never_change() -> None:
+    """AC-59: whichever upstream answers."""
+    for upstream in SURFACES[:2]:
+        events = events_of(streamed(call_of(upstream, "responses"), COUNTED[upstream]))
+        ids = {event["item_id"] for event in events if "item_id" in event}
+        assert ids == {event["item"]["id"] for event in events if "item" in event}
+        assert 1 == len(ids)
