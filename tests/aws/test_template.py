@@ -1,0 +1,174 @@
+"""What would be deployed, for both fronts: lint, rights, routes, limits, and not a single secret."""
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import handlers
+from infra.aws import endpoints
+from tests.aws.conftest import CANARIES, FRONTS, REGION, Packaged
+
+TEMPLATE = "cloudformation-template-update-stack.json"
+URL_RIGHTS = {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+STATE = {f"dynamodb:{action}" for action in ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")}
+READ, WRITE = "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"
+
+
+def rights(role: dict[str, Any]) -> set[str]:
+    """Return the actions that a role allows beside writing its log."""
+    statements = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+    return {action for s in statements for action in s["Action"] if not action.startswith("logs:")}
+
+
+def test_linter_finds_nothing(packaged: Packaged) -> None:
+    command = [
+        str(Path(sys.executable).with_name("cfn-lint")),
+        "--regions",
+        REGION,
+        "--",
+        str(packaged.folder / TEMPLATE),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (0, "") == (done.returncode, done.stdout + done.stderr)
+
+
+def test_nothing_that_is_written_holds_a_secret(packaged: Packaged) -> None:
+    written = {path.name: path.read_bytes() for path in packaged.folder.rglob("*") if path.is_file()}
+    leaks = {
+        (name, var)
+        for name, text in written.items()
+        for var, value in CANARIES.items()
+        if value.encode() in text
+    }
+    assert ({TEMPLATE}, set()) == ({TEMPLATE} & set(written), leaks)
+
+
+def test_zip_holds_no_secret(packaged: Packaged, arm_zip: Any) -> None:
+    assert [] == [name for name, value in CANARIES.items() if value.encode() in arm_zip.read_bytes()]
+
+
+def test_environment_names_places_and_never_values_of_secrets(packaged: Packaged) -> None:
+    for function in packaged.of_type("AWS::Lambda::Function").values():
+        variables = function["Environment"]["Variables"]
+        assert {"Ref": "GithubToken"} == variables["COPILOT_GATEWAY_SECRET"]
+        assert not {"COPILOT_GATEWAY_GITHUB_TOKEN", "COPILOT_GATEWAY_API_KEY"} & set(variables)
+
+
+def test_secret_is_made_empty(packaged: Packaged) -> None:
+    (secret,) = packaged.of_type("AWS::SecretsManager::Secret").values()
+    assert {"Name", "Description", "Tags"} >= set(secret)
+
+
+def test_no_role_is_given_a_wildcard(packaged: Packaged) -> None:
+    statements = [
+        statement
+        for role in packaged.of_type("AWS::IAM::Role").values()
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    assert statements
+    assert "*" not in json.dumps([(s["Action"], s["Resource"]) for s in statements])
+
+
+def test_only_our_roles_exist_and_each_function_has_its_own(packaged: Packaged) -> None:
+    used = [function["Role"]["Fn::Sub"] for function in packaged.of_type("AWS::Lambda::Function").values()]
+    roles = packaged.of_type("AWS::IAM::Role")
+    assert sorted(used) == sorted(f"${{{name}.Arn}}" for name in roles)
+    for name, role in roles.items():
+        (policy,) = role["Policies"]
+        log = policy["PolicyDocument"]["Statement"][0]
+        assert {"Fn::Sub": f"${{{name.removesuffix('Role')}LogGroup.Arn}}"} == log["Resource"]
+        assert ["logs:CreateLogStream", "logs:PutLogEvents"] == log["Action"]
+
+
+def test_only_the_login_may_write_the_secret(packages: dict[str, Packaged]) -> None:
+    found = {name: rights(role) for name, role in packages["rest"].of_type("AWS::IAM::Role").items()}
+    special = {"LoginRole": STATE | {READ, WRITE}, "HealthRole": {"dynamodb:GetItem"}}
+    assert {name: special.get(name, STATE | {READ}) for name in found} == found
+
+
+def test_url_streams_and_has_both_permissions(packages: dict[str, Packaged]) -> None:
+    (url,) = packages["url"].of_type("AWS::Lambda::Url").values()
+    allowed = packages["url"].of_type("AWS::Lambda::Permission").values()
+    assert ("RESPONSE_STREAM", "NONE", URL_RIGHTS) == (
+        url["InvokeMode"],
+        url["AuthType"],
+        {p["Action"] for p in allowed},
+    )
+    by_action = {p["Action"]: p for p in allowed}
+    assert "NONE" == by_action["lambda:InvokeFunctionUrl"]["FunctionUrlAuthType"]
+    assert True is by_action["lambda:InvokeFunction"]["InvokedViaFunctionUrl"]
+
+
+def test_every_api_method_streams(packages: dict[str, Packaged]) -> None:
+    (api,) = packages["rest"].of_type("AWS::ApiGateway::RestApi").values()
+    methods = packages["rest"].of_type("AWS::ApiGateway::Method").values()
+    modes = {method["Integration"]["ResponseTransferMode"] for method in methods}
+    assert (["REGIONAL"], {"STREAM"}) == (api["EndpointConfiguration"]["Types"], modes)
+
+
+def test_every_endpoint_is_a_function(packages: dict[str, Packaged]) -> None:
+    served = {f["Handler"] for f in packages["rest"].of_type("AWS::Lambda::Function").values()}
+    modules = {module.__name__.rpartition(".")[2] for module in (*handlers.ENDPOINTS, *handlers.UNVERSIONED)}
+    assert (modules, modules) == ({name.rpartition(".")[2] for name in served}, set(endpoints.NAMES))
+
+
+def test_handlers_name_modules_that_exist(packaged: Packaged) -> None:
+    for function in packaged.of_type("AWS::Lambda::Function").values():
+        module, _, _ = function["Handler"].rpartition(".")
+        assert callable(importlib.import_module(module).__getattr__)
+
+
+def test_functions_are_as_the_design_says(packaged: Packaged) -> None:
+    for function in packaged.of_type("AWS::Lambda::Function").values():
+        assert ("python3.13", ["arm64"]) == (function["Runtime"], function["Architectures"])
+        assert {"Key": "stage", "Value": "prod"} in function["Tags"]
+        assert "ReservedConcurrentExecutions" not in function
+        assert (
+            "/var/task/infra/aws/bootstrap" == function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"]
+        )
+    assert {14} == {group["RetentionInDays"] for group in packaged.of_type("AWS::Logs::LogGroup").values()}
+    assert {} == packaged.of_type("AWS::Lambda::Version")
+
+
+def test_table_ends_records_and_outlives_the_stack(packaged: Packaged) -> None:
+    table = packaged.template["Resources"]["StateTable"]
+    ttl = table["Properties"]["TimeToLiveSpecification"]
+    kept = {packaged.template["Resources"][name]["DeletionPolicy"] for name in ("StateTable", "GithubToken")}
+    assert ({"AttributeName": "purge_at", "Enabled": True}, {"Retain"}) == (ttl, kept)
+
+
+def test_alarms_reach_a_topic_and_the_dashboard_is_valid(packaged: Packaged) -> None:
+    alarms = packaged.of_type("AWS::CloudWatch::Alarm").values()
+    assert {"Errors", "Throttles"} <= {alarm["MetricName"] for alarm in alarms}
+    assert 5 <= len(alarms) <= 10, "ten alarms cost nothing"
+    assert [{"Ref": "AlarmTopic"}] == [action for alarm in alarms for action in alarm["AlarmActions"]][:1]
+    (dashboard,) = packaged.of_type("AWS::CloudWatch::Dashboard").values()
+    assert 6 == len(json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"])
+
+
+def test_outputs_name_what_the_command_asks_for(packaged: Packaged) -> None:
+    assert {"BaseUrl", "TableName", "SecretName", "DashboardUrl"} <= set(packaged.template["Outputs"])
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_choices_are_taken(front: str, package: Callable[..., Packaged]) -> None:
+    chosen = package(
+        front, name="my-own", memory="1024", timeout="900", concurrency="5", retain="Delete", log_days="30",
+        notify="email", alarm_email="me@example.com", enterprise_host="acme.ghe.com", recovery="true",
+    )  # fmt: skip
+    functions = chosen.of_type("AWS::Lambda::Function")
+    model = functions["GatewayLambdaFunction" if front == "url" else "MessagesLambdaFunction"]
+    assert (1024, 900, 5) == (model["MemorySize"], model["Timeout"], model["ReservedConcurrentExecutions"])
+    assert model["FunctionName"].startswith("my-own-prod-")
+    assert "acme.ghe.com" == model["Environment"]["Variables"]["COPILOT_GATEWAY_ENTERPRISE_HOST"]
+    assert "Delete" == chosen.template["Resources"]["StateTable"]["DeletionPolicy"]
+    (topic,) = chosen.of_type("AWS::SNS::Topic").values()
+    assert [{"Protocol": "email", "Endpoint": "me@example.com"}] == topic["Subscription"]
+    test_linter_finds_nothing(chosen)
