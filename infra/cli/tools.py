@@ -62,9 +62,8 @@ def run_tool(arguments: Sequence[str], directory: Path, environ: Mapping[str, st
     except OSError as error:
         raise CommandError(f"{program} does not run: {error}") from error
     if done.returncode:
-        raise CommandError(
-            f"{program} {arguments[1]} failed (exit code {done.returncode}); it says above why."
-        )
+        what = next((word for word in arguments[1:] if not word.startswith("-")), "")
+        raise CommandError(f"{program} {what} failed (exit code {done.returncode}); it says above why.")
 
 
 def _is_new_enough(major: int, minor: int) -> bool:
