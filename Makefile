@@ -76,7 +76,8 @@ test-clients: $(DEVELOPED) $(CLIENTS) ## run real command-line clients against t
 test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functions against emulators (needs Node.js)
 	@$(BIN)/python -m pytest -q -m aws $(ARGS)
 
-fuzz: $(DEVELOPED) ## feed minutes of random input to the translators
+# FUZZ_SECONDS: how long each of the eight groups of targets is fed (50). FUZZ_SEED: what the cases follow from.
+fuzz: $(DEVELOPED) ## feed minutes of damaged input to everything that reads bytes (FUZZ_SECONDS=3600 for hours)
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m fuzz $(ARGS)
 
 bench: $(DEVELOPED) ## measure what the gateway adds to a direct connection

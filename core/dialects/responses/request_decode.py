@@ -123,7 +123,7 @@ def _reasoning(raw: Raw | Absent, extras: dict[str, Json]) -> Reasoning | None:
 
 
 def _word(raw: Raw | None, name: str) -> str | None:
-    value = None if raw is None else decode_any(raw)
+    value = None if raw is None else read(decode_any, raw, f"$.reasoning.{name}")
     if value is None or isinstance(value, str):
         return value
     raise InvalidRequestError(f"expected a string (at $.reasoning.{name})", param=f"$.reasoning.{name}")
