@@ -60,7 +60,7 @@ def _decode_block(raw: Raw, path: str, phase: str | None) -> PartBlock:
 def _decode_image(part: ContentPart, path: str) -> Image:
     if not part.image_url:
         raise UnsupportedFeatureError(
-            "images must come as image_url, not as file_id", param=f"{path}.file_id"
+            f"images must come as image_url, not as file_id (at {path})", param=f"{path}.file_id"
         )
     if not part.image_url.startswith("data:"):
         return Image(url=part.image_url, detail=part.detail)
