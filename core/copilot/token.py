@@ -131,7 +131,7 @@ class CopilotTokens:
             raise GatewayError(f"The GitHub login cannot be read: {error}", kind="overloaded") from error
         if not text.strip():
             raise GatewayError(
-                'Nobody is logged in to GitHub. Run "copilot-gateway auth".',
+                "Nobody is logged in to GitHub. Run `copilot-gateway auth`, or open the gateway's page /login.",
                 kind="login_required",
                 code="no_login",
             )
