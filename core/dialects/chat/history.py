@@ -15,6 +15,7 @@ from core.dialects.chat.thinking import SEALED, unseal_thinking
 from core.errors import UnsupportedFeatureError
 from core.opaque import comes_home
 
+DEVELOPER: Final = b'"developer"'
 # What a JSON string with blanks at its end looks like.
 _BLANK_ENDS: Final = (b' "', b'\\n"', b'\\t"', b'\\r"')
 
@@ -36,10 +37,11 @@ def repair_messages(draft: Draft) -> None:
     """Repair the assistant's turns and what answers them. Raises `UnsupportedFeatureError` for a prefill that the model refuses."""
     raw = draft.members["messages"]
     body = bytes(raw)
-    if b'"assistant"' not in body and CALLS not in body:
+    renames = DEVELOPER in body and not _knows_developer(draft)
+    if b'"assistant"' not in body and CALLS not in body and not renames:
         return
     messages = read(_messages, raw, "$.messages")
-    changed = False
+    changed = renames and _rename_developer(messages, draft)
     for index, message in enumerate(messages):
         if b'"assistant"' in bytes(message):
             repaired = _repaired(message, f"$.messages[{index}]", draft)
@@ -54,6 +56,24 @@ def repair_messages(draft: Draft) -> None:
     _check_prefill(messages, draft)
     if changed:
         draft.put("messages", Raw(encode(messages)))
+
+
+def _knows_developer(draft: Draft) -> bool:
+    """Tell whether the model knows OpenAI's newer name of the system role: other vendors' models do not."""
+    vendor = draft.target.model.vendor
+    return not vendor or "OpenAI" in vendor
+
+
+def _rename_developer(messages: list[Raw], draft: Draft) -> bool:
+    """Say `system` where a message says `developer`; return whether one did."""
+    found = False
+    for index, message in enumerate(messages):
+        path = f"$.messages[{index}]"
+        if DEVELOPER in bytes(message) and read(_message, message, path).role == "developer":
+            messages[index] = Raw(encode({**read(_members, message, path), "role": "system"}))
+            draft.notes.repair("developer_role")
+            found = True
+    return found
 
 
 def _check_prefill(messages: list[Raw], draft: Draft) -> None:

@@ -45,8 +45,7 @@ class RelayCalls:
         written: list[OutPiece] = []
         for piece in pieces:
             if piece.function is None and not piece.id:
-                # A custom tool's input: nothing that is ours to number. Of a call that was not told, nothing at all.
-                fine = fine and piece.index in self._said.values()
+                fine = False  # it says nothing that a client could add to a call
                 continue
             call = self._book.take(piece)
             arguments = (piece.function.arguments if piece.function is not None else None) or ""

@@ -189,3 +189,13 @@ def test_what_is_no_body_is_a_400(raw: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
         CHAT.relay_request(raw, Target(OLD_GPT))
     assert caught.value.status == 400
+
+
+def test_only_openais_models_hear_of_a_developer() -> None:
+    asked = body(
+        messages=[{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "developer"}]
+    )
+    for vendor, role in (("OpenAI", "developer"), ("Azure OpenAI", "developer"), ("Google", "system")):
+        encoded = CHAT.relay_request(asked, Target(Model(id="asked", vendor=vendor)))
+        assert role == json.loads(encoded.body)["messages"][0]["role"]
+        assert ("developer_role" in encoded.repairs) is (role == "system")
