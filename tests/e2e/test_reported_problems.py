@@ -12,8 +12,8 @@ import pytest
 from tests.e2e.asking import PATH, SURFACES, TOOL, UPSTREAM_PATH, Told, ask, error_of, read_reply, read_stream
 from tests.e2e.hosting import ONLY_MESSAGES, Answer, Wire
 from tests.e2e.upstream import Upstream
-from tests.emulators.calling import PNG
 from tests.emulators.copilot import FakeCopilot
+from tests.grammar.messages import check_messages_stream
 
 UPSTREAMS = {"chat": "gpt-4.1", "messages": ONLY_MESSAGES, "responses": "gpt-5.5"}
 every_surface = pytest.mark.parametrize("surface", SURFACES)
@@ -160,6 +160,28 @@ def test_a_call_that_upstream_garbled_is_an_error_and_no_call(
     upstream.stream(chunks((garbled, None), ({}, "tool_calls")))
     answer = scripted.post(PATH[surface], ask(surface, "gpt-4.1", "Weather?", stream=True, tools=True))
     assert "error" == read_stream(surface, answer.body).stop
+
+
+@every_upstream
+def test_a_stream_begins_with_an_estimate_of_its_prompt(gateway: Wire, upstream: str) -> None:
+    """Row 18: context meters read the first event."""
+    prompt = "word " * 400
+    body = ask("messages", UPSTREAMS[upstream], prompt, stream=True)
+    reply = check_messages_stream(gateway.post("/v1/messages", body).body)
+    assert reply.message["usage"]["input_tokens"] > 100
+
+
+@every_surface
+@pytest.mark.parametrize("model", ["gpt-4.1", "claude-opus-4.8", "gpt-5.5"])
+@pytest.mark.parametrize("steps", [(), (b": keep-alive\n\n",), (b"data: [DONE]\n\n",)])
+def test_an_empty_stream_is_an_error(
+    scripted: Wire, upstream: Upstream, surface: str, model: str, steps: tuple[bytes, ...]
+) -> None:
+    """AC-05. Row 19."""
+    upstream.stream(*steps)
+    answer = scripted.post(PATH[surface], ask(surface, model, "x", stream=True))
+    told = "error" if answer.status == 502 else read_stream(surface, answer.body).stop
+    assert "error" == told
 
 
 # --- Claude Code's bodies ---
@@ -380,49 +402,3 @@ def _round(surface: str, reply: Any) -> list[Any]:
         *reply["output"],
         *[{"type": "function_call_output", "call_id": one, "output": "cold"} for one in called],
     ]
-
-
-# --- Media ---
-
-BAD: dict[str, tuple[Any, Any]] = {
-    "no-url": (None, "url"),
-    "no-base64": ("data:image/png,abc", "base64"),
-    "broken-base64": ("data:image/png;base64,%%%%", "base64"),
-    "another-type": ("data:image/tiff;base64,aGk=", "image/tiff"),
-    "a-file": ("file:///etc/passwd", "URL"),
-    "a-private-address": ("http://192.168.1.5/a.png", "cannot reach"),
-    "too-large": (f"data:image/png;base64,{'A' * 4_400_000}", "3145728"),
-}
-
-
-@every_surface
-@every_upstream
-@pytest.mark.parametrize("case", list(BAD))
-def test_a_bad_image_is_refused_here_with_its_place(
-    gateway: Wire, fake: FakeCopilot, surface: str, upstream: str, case: str
-) -> None:
-    """Row 58."""
-    url, words = BAD[case]
-    body = json.dumps(ask(surface, UPSTREAMS[upstream], "What is it?", image=True))
-    shown = json.loads(body, object_hook=lambda part: _replaced(part, url))
-    before = len(fake.requests(UPSTREAM_PATH[upstream]))
-    answer = gateway.post(PATH[surface], shown)
-    assert 400 == answer.status, answer.text
-    message = error_of(surface, answer.body)["message"]
-    assert words.lower() in message.lower()
-    assert "content[1]" in message
-    assert before == len(fake.requests(UPSTREAM_PATH[upstream]))
-
-
-def _replaced(part: dict[str, Any], url: Any) -> dict[str, Any]:
-    """Put another URL in the picture's place; Messages has a source of its own for the data in one."""
-    if part.get("type") == "base64":
-        head, _, data = (url or "").partition(";base64,")
-        inline = data and head.startswith("data:")
-        source = {"type": "base64", "media_type": head.removeprefix("data:"), "data": data}
-        return source if inline else {"type": "url", "url": url}
-    if part.get("url", "").endswith(PNG):
-        return {"url": url}
-    if str(part.get("image_url", "")).endswith(PNG):
-        return {**part, "image_url": url}
-    return part
