@@ -56,7 +56,7 @@ def test_zip_holds_no_secret(packaged: Packaged, arm_zip: Any) -> None:
 def test_environment_names_places_and_never_values_of_secrets(packaged: Packaged) -> None:
     for function in packaged.of_type("AWS::Lambda::Function").values():
         variables = function["Environment"]["Variables"]
-        assert {"Ref": "GithubToken"} == variables["COPILOT_GATEWAY_SECRET"]
+        assert {"Fn::GetAtt": ["GithubToken", "Id"]} == variables["COPILOT_GATEWAY_SECRET"]
         assert not {"COPILOT_GATEWAY_GITHUB_TOKEN", "COPILOT_GATEWAY_API_KEY"} & set(variables)
 
 
