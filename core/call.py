@@ -44,7 +44,8 @@ def listed(names: Iterable[str]) -> tuple[str, ...]:
 def check_text(body: bytes) -> None:
     """Refuse a body that is no UTF-8: what is only passed on is not looked into. Raises `InvalidRequestError`."""
     try:
-        body.isascii() or body.decode()
+        if not body.isascii():
+            body.decode()
     except UnicodeDecodeError as error:
         raise invalid_json(error) from None
 

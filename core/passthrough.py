@@ -14,7 +14,8 @@ def complete(lane: Lane, body: bytes, echo: Echo, dialects: Mapping[DialectName,
     Copilot answers some chat calls with an Anthropic body (litellm#29391); that one is translated.
     """
     try:
-        body.isascii() or body.decode()  # what no relay looks into a client will read
+        if not body.isascii():
+            body.decode()  # what no relay looks into a client will read
     except UnicodeDecodeError:
         raise UpstreamProtocolError("upstream sent a reply that is not UTF-8") from None
     try:

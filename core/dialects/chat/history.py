@@ -70,7 +70,9 @@ def _rename_developer(messages: list[Raw], draft: Draft) -> bool:
     for index, message in enumerate(messages):
         path = f"$.messages[{index}]"
         if DEVELOPER in bytes(message) and read(_message, message, path).role == "developer":
-            messages[index] = Raw(encode({**read(_members, message, path), "role": "system"}))
+            members = read(_members, message, path)
+            members["role"] = Raw(b'"system"')
+            messages[index] = Raw(encode(members))
             draft.notes.repair("developer_role")
             found = True
     return found

@@ -19,7 +19,8 @@ def read_reply(body: bytes) -> ReplyIn:
     """Read the envelope. Raises `GatewayError`, also for an error that came with status 200."""
     try:
         wire = _reply(body)
-        body.isascii() or body.decode()  # blocks that are only passed on are not looked into
+        if not body.isascii():
+            body.decode()  # blocks that are only passed on are not looked into
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamProtocolError("upstream sent a reply that is no Messages object") from None
     if wire.type == "error" or not isinstance(wire.error, UnsetType):

@@ -284,7 +284,8 @@ def usage_of(wire: WireUsage, nano_credits: int | None = None) -> Usage:
 def decode_response(body: bytes, scope: str = "") -> Reply:
     """Read upstream's complete reply. Raises `GatewayError`."""
     try:
-        body.isascii() or body.decode()  # items that are only passed on are not looked into
+        if not body.isascii():
+            body.decode()  # items that are only passed on are not looked into
     except UnicodeDecodeError:
         raise UpstreamProtocolError("upstream sent a reply that is not UTF-8") from None
     return ResponsesDecoder(scope).complete(body)
