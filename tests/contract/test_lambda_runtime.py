@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from http.client import IncompleteRead
+from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,9 @@ from tests.e2e.hosting import Wire
 from tests.emulators.runtime_api import Invocation, Lambda
 from tests.emulators.runtime_api.front import event_of
 from tests.emulators.runtime_api.wire import Request
+from tests.unit.aws.events import alb_event, rest_event
 
+pytestmark = pytest.mark.skipif(find_spec("awslambdaric") is None, reason="AWS's loop is built for Linux")
 ODD = "tests.emulators.runtime_api.odd_function.handler"
 CANARY = "secret-canary"
 
@@ -27,7 +31,7 @@ def function(running: Lambda) -> Iterator[Lambda]:
     assert [] == running.api.faults
 
 
-def asked(path: str, query: str = "") -> dict[str, object]:
+def asked(path: str, query: str = "") -> dict[str, Any]:
     """Return a function URL's event for a GET."""
     return event_of(Request("GET", f"{path}?{query}", {"host": "127.0.0.1"}), b"")
 
@@ -169,23 +173,14 @@ def test_function_that_is_not_set_up_for_streams_answers_whole() -> None:
         assert [] == function.api.faults
 
 
-@pytest.mark.parametrize("source", ["alb", "http"])
-def test_source_that_cannot_stream_is_answered_whole_by_a_streaming_function(
-    function: Lambda, source: str
-) -> None:
-    event = asked("/many", "2")
-    if source == "alb":
-        event = {
-            "httpMethod": "GET",
-            "path": "/many",
-            "queryStringParameters": {"2": ""},
-            "requestContext": {"elb": {}},
-        }
-        event["path"] = "/empty"
-    else:
-        event["requestContext"]["domainName"] = "abc.execute-api.eu-central-1.amazonaws.com"  # type: ignore[index]
-    invocation = ended(function.invoke(event))
-    assert (False, {"alb": 204, "http": 200}[source]) == (
-        invocation.streamed,
-        invocation.result["statusCode"],
-    )
+def test_rest_api_is_streamed_too(function: Lambda) -> None:
+    streamed = function.invoke(rest_event(path="/binary"))
+    assert (b"\x89PNG\xff\xfe", True) == (streamed.body(), streamed.streamed)
+
+
+def test_source_that_cannot_stream_is_answered_whole_by_a_streaming_function(function: Lambda) -> None:
+    http = asked("/many", "2")
+    http["requestContext"]["domainName"] = "abc.execute-api.eu-central-1.amazonaws.com"
+    balancer = alb_event(path="/empty")
+    answers = [ended(function.invoke(event)) for event in (http, balancer)]
+    assert [(False, 200), (False, 204)] == [(each.streamed, each.result["statusCode"]) for each in answers]

@@ -1,6 +1,7 @@
 """The real app on Lambda: AWS's loop with our client, started by the wrapper, in front of an upstream that waits."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.emulators.copilot import FakeCopilot
 from tests.emulators.runtime_api import Lambda
 from tests.emulators.runtime_api.front import DOMAIN, LARGEST_BODY
 
+pytestmark = pytest.mark.skipif(find_spec("awslambdaric") is None, reason="AWS's loop is built for Linux")
 HANDLER = "tests.emulators.runtime_api.local_function.handler"
 MODEL = {"chat": "gpt-4.1", "messages": "claude-sonnet-4.6", "responses": "gpt-5.5"}
 PROMPT = "[[say:umber violet wheat xanthic]]"

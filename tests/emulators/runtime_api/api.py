@@ -151,6 +151,7 @@ class RuntimeApi:
             except queue.Empty:
                 continue
         self._open[invocation.id] = invocation
+        invocation.taken.set()
         headers = {
             "Content-Type": "application/json",
             "Lambda-Runtime-Aws-Request-Id": invocation.id,

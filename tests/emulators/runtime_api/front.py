@@ -11,7 +11,16 @@ from typing import Any, Final, Self
 from urllib.parse import unquote
 
 from tests.emulators.runtime_api.invocation import Invocation
-from tests.emulators.runtime_api.wire import BrokenError, Reader, Request, chunk, read_body, read_head, reply
+from tests.emulators.runtime_api.wire import (
+    PATIENCE,
+    BrokenError,
+    Reader,
+    Request,
+    chunk,
+    read_body,
+    read_head,
+    reply,
+)
 
 DOMAIN: Final = "abcdefgh.lambda-url.eu-central-1.on.aws"
 LARGEST_BODY: Final = 6 * 1024 * 1024
@@ -77,6 +86,7 @@ class FunctionUrl:
         self, connection: socket.socket, reader: Reader, request: Request, invocation: Invocation
     ) -> None:
         invocation.client_left = reader.is_over
+        invocation.taken.wait(PATIENCE)  # the start of a process is not the function's time
         limit = invocation.seconds + invocation.mercy
         until = time.monotonic() + limit
         if not invocation.wait_begun(limit):

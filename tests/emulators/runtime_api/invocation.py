@@ -51,6 +51,7 @@ class Invocation:
     outcome: Outcome | None = None
     client_left: Callable[[], bool] = lambda: False
     _prelude: bytes | None = b""
+    taken: threading.Event = field(default_factory=threading.Event)
     _begun: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
     _pieces: queue.SimpleQueue[bytes | None] = field(default_factory=queue.SimpleQueue)
@@ -83,6 +84,7 @@ class Invocation:
         if self.outcome is None:
             self.outcome = outcome
             self._pieces.put(None)
+            self.taken.set()
             self._begun.set()
             self._over.set()
 
