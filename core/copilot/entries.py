@@ -10,6 +10,7 @@ from core.copilot.quirks import quirks_of
 from core.model import DialectName, Model, Prices
 
 _NULL: Final = Raw(b"null")
+_NO_TYPES: Final[list[str]] = []
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 
@@ -91,7 +92,7 @@ def decode_entry(raw: Raw, corrections: Mapping[str, Mapping[str, bool | str]]) 
         vision=_flag(supports, "vision"),
         max_images=_size(vision, "max_prompt_images"),
         max_image_bytes=_size(vision, "max_prompt_image_size"),
-        image_types=tuple(_get(vision.get("supported_media_types", _NULL), list[str], [])),
+        image_types=tuple(_get(vision.get("supported_media_types", _NULL), list[str], _NO_TYPES)),
         tools=_flag(supports, "tool_calls"),
         parallel_tools=_flag(supports, "parallel_tool_calls"),
         structured_outputs=_flag(supports, "structured_outputs"),

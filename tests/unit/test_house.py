@@ -72,12 +72,13 @@ def test_a_lock_pins_every_version_by_hash_and_names_no_index(lock: Path) -> Non
 
 
 def test_the_locks_agree_with_each_other() -> None:
-    assert [lock.name for lock in LOCKS] == ["build.txt", "dev.txt", "runtime.txt"]
-    build, dev, runtime = map(pins, LOCKS)
-    assert runtime.items() <= dev.items()
-    assert {name: dev[name] for name in build.keys() & dev.keys()} == {
-        name: build[name] for name in build.keys() & dev.keys()
-    }
+    """What is installed together has one version; the zip for Lambda takes the versions that were tested."""
+    locks = {lock.stem: pins(lock) for lock in LOCKS}
+    assert {"aws", "build", "dev", "lambda", "runtime"} == locks.keys()
+    assert locks["runtime"].items() <= locks["dev"].items()
+    for name, lock in locks.items():
+        shared = lock.keys() & locks["dev"].keys()
+        assert {pin: locks["dev"][pin] for pin in shared} == {pin: lock[pin] for pin in shared}, name
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,8 @@ def test_the_locks_agree_with_each_other() -> None:
         ("build", PROJECT["build-system"]["requires"]),
         ("runtime", PROJECT["project"]["dependencies"]),
         ("dev", PROJECT["dependency-groups"]["dev"]),
+        ("aws", PROJECT["project"]["optional-dependencies"]["aws"]),
+        ("lambda", PROJECT["dependency-groups"]["lambda"]),
     ],
 )
 def test_a_lock_holds_what_the_project_asks_for(lock: str, requirements: list[str]) -> None:
