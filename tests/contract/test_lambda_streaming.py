@@ -107,6 +107,7 @@ def test_silent_upstream_is_bridged_by_pings(
 def test_complete_replies_and_streams_take_turns_in_one_process(
     gateway: Wire, upstream: Upstream, recorded: dict[str, bytes], function: Lambda
 ) -> None:
+    gateway.get("/healthz")
     starts = len(function.starts)
     for _ in range(3):
         upstream.stream(recorded["responses"])
