@@ -80,8 +80,9 @@ test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functio
 fuzz: $(DEVELOPED) ## feed minutes of damaged input to everything that reads bytes (FUZZ_SECONDS=3600 for hours)
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m fuzz $(ARGS)
 
-bench: $(DEVELOPED) ## measure what the gateway adds to a direct connection
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(DEVELOPED) ## measure the server and the cold start on Lambda
+	@$(BIN)/python benchmarks/servers.py ours
+	@$(BIN)/python -m benchmarks.cold_start $(ARGS)
 
 lock: $(LOCK)/.installed ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest versions
 	@echo "Choosing versions ..."
