@@ -1,6 +1,7 @@
 """What Lambda calls: the one Flask app of this process, and the handler between it and events."""
 
 import logging
+import os
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -10,6 +11,7 @@ from flask import Flask
 from handlers import create_app
 from infra.aws.environ import build_environ
 from infra.aws.events import STREAMING, read_event
+from infra.aws.metrics import metered
 from infra.aws.stream import Answer, buffered, run
 
 if TYPE_CHECKING:
@@ -47,10 +49,12 @@ class InvocationFailedError(RuntimeError):
 
 @cache
 def application(only: str | None = None) -> Flask:
-    """Build the app on this account's stores, once a process. only: the one endpoint that it serves, as in `create_app`."""
+    """Build the app on this account's stores, with its metrics, once a process. only: the one endpoint that it serves, as in `create_app`."""
     from infra.aws.services import services_from_environment  # noqa: PLC0415 - tests bring their own stores
 
-    return create_app(services_from_environment(), only)
+    app = create_app(services_from_environment(), only)
+    app.wsgi_app = metered(app.wsgi_app, os.environ)  # type: ignore[method-assign]  # Flask's own place for it
+    return app
 
 
 def handler_for(app: "WSGIApplication") -> Handler:

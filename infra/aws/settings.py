@@ -10,7 +10,7 @@ from infra.settings import PREFIX, SettingsError, load_settings
 
 _TABLE, _SECRET = "TABLE", "SECRET"
 # Read here, by the entry, or by nobody: names after the prefix that are no settings of the gateway.
-KNOWN_ELSEWHERE: Final = frozenset({_TABLE, _SECRET, "STAGE", "STREAMING"})
+KNOWN_ELSEWHERE: Final = frozenset({_TABLE, _SECRET, "SERVICE", "STAGE", "STREAMING", "METRICS"})
 
 # The environment of a function is shown to whoever may read its configuration, and is part of the deployed template.
 _CLEAR_SECRETS: Final = {

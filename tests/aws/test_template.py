@@ -12,6 +12,8 @@ import pytest
 
 import handlers
 from infra.aws import endpoints
+from infra.aws.metrics import METRICS, NAMESPACE, SERVICE, STAGE, SWITCH
+from infra.settings import PREFIX
 from tests.aws.conftest import CANARIES, FRONTS, REGION, Packaged
 
 TEMPLATE = "cloudformation-template-update-stack.json"
@@ -150,7 +152,20 @@ def test_alarms_reach_a_topic_and_the_dashboard_is_valid(packaged: Packaged) -> 
     assert 5 <= len(alarms) <= 10, "ten alarms cost nothing"
     assert [{"Ref": "AlarmTopic"}] == [action for alarm in alarms for action in alarm["AlarmActions"]][:1]
     (dashboard,) = packaged.of_type("AWS::CloudWatch::Dashboard").values()
-    assert 6 == len(json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"])
+    assert 9 == len(json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"])
+
+
+def test_dashboard_shows_every_metric_that_the_functions_write(packaged: Packaged) -> None:
+    (dashboard,) = packaged.of_type("AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    rows = [row for widget in widgets for row in widget["properties"]["metrics"] if row[0] == NAMESPACE]
+    (variables,) = {
+        tuple(function["Environment"]["Variables"][f"{PREFIX}{name}"] for name in (SERVICE, STAGE, SWITCH))
+        for function in packaged.of_type("AWS::Lambda::Function").values()
+    }
+    assert ("copilot-gateway", "prod", "1") == variables
+    assert {("Service", "copilot-gateway", "Stage", "prod")} == {tuple(row[2:6]) for row in rows}
+    assert set(METRICS) == {row[1] for row in rows}
 
 
 def test_outputs_name_what_the_command_asks_for(packaged: Packaged) -> None:
@@ -162,12 +177,14 @@ def test_choices_are_taken(front: str, package: Callable[..., Packaged]) -> None
     chosen = package(
         front, name="my-own", memory="1024", timeout="900", concurrency="5", retain="Delete", log_days="30",
         notify="email", alarm_email="me@example.com", enterprise_host="acme.ghe.com", recovery="true",
+        metrics="0",
     )  # fmt: skip
     functions = chosen.of_type("AWS::Lambda::Function")
     model = functions["GatewayLambdaFunction" if front == "url" else "MessagesLambdaFunction"]
     assert (1024, 900, 5) == (model["MemorySize"], model["Timeout"], model["ReservedConcurrentExecutions"])
     assert model["FunctionName"].startswith("my-own-prod-")
     assert "acme.ghe.com" == model["Environment"]["Variables"]["COPILOT_GATEWAY_ENTERPRISE_HOST"]
+    assert "0" == str(model["Environment"]["Variables"]["COPILOT_GATEWAY_METRICS"])
     assert "Delete" == chosen.template["Resources"]["StateTable"]["DeletionPolicy"]
     (topic,) = chosen.of_type("AWS::SNS::Topic").values()
     assert [{"Protocol": "email", "Endpoint": "me@example.com"}] == topic["Subscription"]
