@@ -1,5 +1,6 @@
 """A whole stage on this machine: AWS's loop, the real app, DynamoDB and Secrets Manager by moto, the fake Copilot."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,6 +66,24 @@ def test_function_streams_with_a_managed_key_and_logs_no_secret(stage: Stage) ->
     said = "".join(function.log)
     assert [] == [secret for secret in (stage.key, DEMO_TOKEN, "tid=", "hello") if secret in said]
     assert "copilot.token" in said
+
+
+def test_each_request_leaves_its_line_of_metrics(stage: Stage) -> None:
+    with Lambda("infra.aws.app.handler", stage.environ | {"COPILOT_GATEWAY_SERVICE": "mine"}) as function:
+        stranger, client = Wire(function.url), Wire(function.url, {"x-api-key": stage.key})
+        assert 401 == stranger.get("/v1/models?canary").status
+        answer = client.post(PATH["chat"], ask("chat", MODEL["chat"], "hi", stream=True))
+        assert 200 == stranger.get("/healthz").status  # served once the lines before it are written
+    lines = [json.loads(line) for line in function.log if line.startswith('{"_aws"')]
+    shown = ("Service", "route", "status", "ended", "ColdStart", "ClientErrors", "StreamErrors")
+    assert [
+        ("mine", "GET /v1/models", 401, "whole", 1, 1, 0),
+        ("mine", "POST /v1/chat/completions", 200, "whole", 0, 0, 0),
+    ] == [tuple(line[name] for name in shown) for line in lines[:2]]
+    assert (MODEL["chat"], "chat", answer.headers["x-request-id"]) == tuple(
+        lines[1][name] for name in ("model", "upstream", "request_id")
+    )
+    assert all(0 < line["FirstByte"] <= line["Duration"] for line in lines)
 
 
 def test_second_cold_start_finds_the_first_ones_token(stage: Stage, fake: FakeCopilot) -> None:
