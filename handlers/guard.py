@@ -1,9 +1,9 @@
 """Who may call: checks before any handler runs. Trust never comes from the peer's address."""
 
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 from flask import Request, request
 
@@ -17,6 +17,8 @@ LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 OWN_HOST: Final = "gateway.own_host"
 # Liveness is asked by machines that hold no key; it says nothing but "ok". The login page asks for a key by itself.
 OPEN_PATHS: Final = frozenset({"/healthz", "/login"})
+# Nothing but a name or an address, and a port. Whoever sends more (user names, lists, paths) means to mislead.
+_AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^][\s@:/?#\\,]+))(?::[0-9]{0,5})?")
 
 
 def check() -> None:
@@ -39,7 +41,9 @@ def check() -> None:
 def check_host(incoming: Request, settings: Settings) -> None:
     """Refuse foreign Host headers: a page that rebinds its own name to this address must not get in."""
     host = _host_name(incoming.headers.get("Host", ""))
-    if not _is_ours(host, incoming, settings):
+    # Bound elsewhere (a key is then mandatory): rebinding needs a name, so a bare address is safe.
+    by_address = not is_loopback(settings.host) and _is_address(host)
+    if not (by_address or _is_ours(host, incoming, settings)):
         raise GatewayError(
             f"The host name '{host[:100]}' is not served here; add it to the setting `allowed_hosts`.",
             kind="permission",
@@ -48,9 +52,13 @@ def check_host(incoming: Request, settings: Settings) -> None:
 
 
 def check_origin(incoming: Request, settings: Settings) -> None:
-    """Refuse requests that a foreign web page makes."""
+    """Refuse requests that a foreign web page makes; one that came by an address may only ask that same address."""
     origin = incoming.headers.get("Origin")
-    if origin is not None and not _is_ours(_host_name(origin.partition("://")[2]), incoming, settings):
+    if origin is None:
+        return
+    host = _host_name(origin.partition("://")[2])
+    is_same = _is_address(host) and host == _host_name(incoming.headers.get("Host", ""))
+    if not (is_same or _is_ours(host, incoming, settings)):
         raise GatewayError(
             "Requests from other web pages are refused.", kind="permission", code="origin_not_allowed"
         )
@@ -77,25 +85,16 @@ def presented_keys(incoming: Request) -> Iterable[str]:
     return [key for key in candidates if key]
 
 
-def _host_name(netloc: str) -> str:
-    if "@" in netloc:  # no client sends user names here; whoever does means to mislead
-        return ""
-    try:
-        return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+def _host_name(authority: str) -> str:
+    """Return the host without its port, in lower case; empty for what is no plain host."""
+    match = _AUTHORITY.fullmatch(authority)
+    return "" if match is None else (match[1] or match[2]).lower().rstrip(".")
 
 
 def _is_ours(host: str, incoming: Request, settings: Settings) -> bool:
     own: str = incoming.environ.get(OWN_HOST, "")
-    if host in LOOPBACK_NAMES or host in {
-        settings.host.lower(),
-        own.lower(),
-        *(name.lower() for name in settings.allowed_hosts),
-    }:
-        return bool(host)
-    # Bound elsewhere (a key is then mandatory): rebinding needs a name, so a bare address is safe.
-    return not is_loopback(settings.host) and _is_address(host)
+    known = {settings.host.lower(), own.lower(), *(name.lower() for name in settings.allowed_hosts)}
+    return bool(host) and (host in LOOPBACK_NAMES or host in known)
 
 
 def _is_address(host: str) -> bool:

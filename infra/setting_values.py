@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, cast, get_args, get_origin
 
 import msgspec
 
@@ -21,7 +21,8 @@ class BadValueError(Exception):
 def coerce(kind: Any, value: object, *, lenient: bool) -> Any:
     """Return the value as the setting's type. Raises BadValueError.
 
-    lenient: text may stand for numbers, switches, lists (`a,b`) and tables (`a=b,c=d`), as in variables and flags.
+    lenient: text may stand for numbers, switches, lists (`a,b`, or JSON) and tables (`a=b,c=d`, or JSON), as in
+    variables and flags.
     """
     if lenient and isinstance(value, str):
         value = _from_text(kind, value)
@@ -72,12 +73,32 @@ def _read_number(read: Callable[[str], object], kind: type) -> Callable[[str], o
     return number
 
 
-def _read_list(text: str) -> list[str]:
+def _in_json(text: str, opening: str, kind: type) -> object:
+    """Return what the text says when it is JSON by its first character, else None. Raises BadValueError."""
+    if not text.startswith(opening):
+        return None
+    try:
+        return cast("object", msgspec.json.decode(text))
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadValueError(_WORDS[kind]) from error
+
+
+def _read_list(text: str) -> object:
+    found = _in_json(text, "[", tuple)
+    return _split(text) if found is None else found
+
+
+def _split(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _read_table(text: str) -> dict[str, str]:
-    pairs = [item.partition("=") for item in _read_list(text)]
+def _read_table(text: str) -> object:
+    found = _in_json(text, "{", dict)
+    return _read_pairs(text) if found is None else found
+
+
+def _read_pairs(text: str) -> dict[str, str]:
+    pairs = [item.partition("=") for item in _split(text)]
     if not all(key.strip() and separator and value.strip() for key, separator, value in pairs):
         raise BadValueError(_WORDS[dict])
     return {key.strip(): value.strip() for key, _, value in pairs}
@@ -95,7 +116,7 @@ _WORDS: Final[Mapping[Any, str]] = {
     int: "a whole number",
     float: "a number",
     tuple: "a list of texts (a,b)",
-    dict: "a table of texts (a=b,c=d)",
+    dict: "a table (a=b,c=d or JSON)",
 }
 _READERS: Final[Mapping[Any, Callable[[str], object]]] = {
     bool: _read_bool,

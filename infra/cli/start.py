@@ -160,4 +160,7 @@ def _serve(
         say(f"Listening on {url} (Ctrl-C stops)", "bold green")
 
     app = create_app(services)
-    (serve_dev if dev else serve)(app, current.host, current.port, on_ready=on_ready)
+    if dev:
+        serve_dev(app, current.host, current.port, on_ready=on_ready)
+        return
+    serve(app, current.host, current.port, max_body_bytes=current.max_body_bytes, on_ready=on_ready)

@@ -177,3 +177,17 @@ def test_manual_approval_decides_in_the_terminal(environ: dict[str, str]) -> Non
     finally:
         terminal.stop()
     assert statuses == [200, 403]
+
+
+def test_start_reads_no_body_far_over_the_limit_that_is_set(environ: dict[str, str]) -> None:
+    """Whoever has no key must not fill the memory: what is over twice the limit is refused by its length alone."""
+    store_login(environ)
+    gateway = Started(environ | {"COPILOT_GATEWAY_MAX_BODY_BYTES": "1000"})
+    try:
+        host, _, port = gateway.url().removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), PATIENCE) as client:
+            client.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2001\r\n\r\n")
+            status = client.recv(100).split(b"\r\n")[0]
+    finally:
+        gateway.stop()
+    assert b"HTTP/1.1 413 Request Entity Too Large" == status

@@ -15,7 +15,7 @@ NAMED = Settings(host="0.0.0.0", allowed_hosts=("Gateway.Example",))  # noqa: S1
 
 def request(**headers: str) -> Request:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Request(EnvironBuilder(method="POST", path="/v1/messages", headers=named).get_environ())
+    return Request(EnvironBuilder(method="POST", path="/v1/messages", headers=list(named.items())).get_environ())
 
 
 def allows_host(name: str, settings: Settings) -> bool:
@@ -45,6 +45,16 @@ def test_names_of_this_machine_are_always_served(name: str) -> None:
         ":",
         "a b",
         "localhost.evil.example",
+        # What two Host headers become.
+        "localhost, evil.example",
+        "localhost:4141, evil.example",
+        "localhost:evil",
+        "localhost/evil",
+        "localhost?evil",
+        "localhost#evil",
+        "localhost\\evil",
+        "[::1]evil",
+        "::1",
     ],
 )
 def test_other_names_are_served_nowhere(name: str) -> None:
@@ -85,6 +95,14 @@ def test_pages_of_this_machine_may_ask(origin: str) -> None:
 def test_foreign_pages_may_not(origin: str) -> None:
     with pytest.raises(GatewayError) as caught:
         check_origin(request(Origin=origin), LOCAL)
+    assert "origin_not_allowed" == caught.value.code
+
+
+def test_page_of_a_bare_address_may_ask_only_the_gateway_at_that_address() -> None:
+    """A hostile page may be served from an address as well as from a name."""
+    check_origin(request(Host="192.0.2.7:4141", Origin="http://192.0.2.7:4141"), BOUND_TO_ALL)
+    with pytest.raises(GatewayError) as caught:
+        check_origin(request(Host="192.0.2.7:4141", Origin="http://203.0.113.9"), BOUND_TO_ALL)
     assert "origin_not_allowed" == caught.value.code
 
 
