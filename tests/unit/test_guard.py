@@ -15,7 +15,9 @@ NAMED = Settings(host="0.0.0.0", allowed_hosts=("Gateway.Example",))  # noqa: S1
 
 def request(**headers: str) -> Request:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Request(EnvironBuilder(method="POST", path="/v1/messages", headers=list(named.items())).get_environ())
+    return Request(
+        EnvironBuilder(method="POST", path="/v1/messages", headers=list(named.items())).get_environ()
+    )
 
 
 def allows_host(name: str, settings: Settings) -> bool:
