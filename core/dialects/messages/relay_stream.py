@@ -268,7 +268,9 @@ class MessagesRelay:
             )
         self._stopped = self._stopped or reason is not None
         if event.usage is None or event.usage.output_tokens is None:
-            data = _encode({**raw_members(data), "usage": usage_out(self._tap.usage)})
+            data = _encode(
+                {**raw_members(data), "usage": usage_out(self._tap.usage, self._echo.input_tokens)}
+            )
         out.append(_event(b"message_delta", data))
 
     def _message_stop(self, event: EventIn, data: bytes, out: list[bytes]) -> None:
@@ -324,7 +326,7 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
         if bytes(members["model"]) == _encode(echo.model):
             return body
         return with_model(body, members, echo.model)
-    usage = usage_out(usage_in(wire.usage, wire.copilot_usage))
+    usage = usage_out(usage_in(wire.usage, wire.copilot_usage), echo.input_tokens)
     blank = message_wire(echo, [], wire.stop_reason, wire.stop_sequence, usage)
     present = {name: value for name, value in members.items() if bytes(value) != b"null"}
     return _encode({**blank, **present, "model": echo.model})

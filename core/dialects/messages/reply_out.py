@@ -86,7 +86,7 @@ def encode_response(reply: Reply, echo: Echo) -> bytes:
         searches += isinstance(block, ServerToolResult)
         refused |= isinstance(block, Refusal)
         content.extend(reply_wires(block, names))
-    usage: dict[str, Any] = usage_out(reply.usage)
+    usage: dict[str, Any] = usage_out(reply.usage, echo.input_tokens)
     if searches:
         usage["server_tool_use"] = searches_out(searches)
     reason = stop_word(reply.stop_reason, calls=calls > 0, refused=refused)

@@ -51,7 +51,7 @@ def read_event(event: ServerSentEvent) -> EventIn | None:
             return None
         raise UpstreamProtocolError(f"upstream sent a malformed event: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        if event.data.strip() == b"[DONE]":
+        if event.data.strip() in {b"", b"[DONE]"}:
             return None
         raise UpstreamProtocolError("upstream sent an event that is not JSON") from None
 

@@ -245,7 +245,7 @@ class MessagesEncoder:
             )
         self._phase = _Phase.AFTER
         reason = stop_word(event.stop_reason, calls=tally.calls > 0, refused=tally.refused)
-        usage: dict[str, Any] = usage_out(event.usage)
+        usage: dict[str, Any] = usage_out(event.usage, self._echo.input_tokens)
         if tally.searches:
             usage["server_tool_use"] = searches_out(tally.searches)
         delta = {"stop_reason": reason, "stop_sequence": event.stop_sequence}

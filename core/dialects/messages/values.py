@@ -47,11 +47,14 @@ def stop_word(reason: StopReason, *, calls: bool, refused: bool) -> str:
     return STOP_WORD[reason]
 
 
-def usage_out(usage: Usage) -> dict[str, int]:
-    """Return Anthropic's usage object, whose `input_tokens` excludes what was read from or written to the cache."""
+def usage_out(usage: Usage, estimate: int = 0) -> dict[str, int]:
+    """Return Anthropic's usage object, whose `input_tokens` excludes what was read from or written to the cache.
+
+    estimate: our own count of the input, which stands where upstream said none: no request has zero tokens.
+    """
     cached = usage.cache_read_tokens + usage.cache_write_tokens
     return {
-        "input_tokens": max(0, usage.input_tokens - cached),
+        "input_tokens": max(0, (usage.input_tokens or estimate) - cached),
         "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cache_read_tokens,
         "output_tokens": usage.output_tokens,

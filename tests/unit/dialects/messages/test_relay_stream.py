@@ -177,3 +177,10 @@ def test_what_is_no_reply_is_an_upstream_error(body: bytes) -> None:
     with pytest.raises(GatewayError) as caught:
         MESSAGES.relay_response(body, echo())
     assert caught.value.status == 502
+
+
+@pytest.mark.parametrize("blank", [b"data:\n\n", b"data: \n\n", b"event: ping\ndata:\n\n"])
+def test_a_blank_event_is_skipped(blank: bytes) -> None:
+    """AC-66."""
+    wire = start() + blank + text_block(0, "a") + blank + end() + STOP
+    assert relayed(blank + wire) == relayed(start() + text_block(0, "a") + end() + STOP)

@@ -255,3 +255,10 @@ def collect_before_error(wire: bytes) -> list[object]:
 def test_the_impossible_is_a_protocol_error(wire: bytes) -> None:
     with pytest.raises(UpstreamProtocolError):
         decode(wire)
+
+
+@pytest.mark.parametrize("blank", [b"data:\n\n", b"data: \n\n", b"event: ping\ndata:\n\n"])
+def test_a_blank_event_is_skipped(blank: bytes) -> None:
+    """AC-66."""
+    wire = start() + text_block(0, "a") + end() + STOP
+    assert decode(blank + start() + blank + text_block(0, "a") + blank + end() + STOP) == decode(wire)

@@ -264,3 +264,12 @@ def test_an_error_is_legal_from_any_state(said: int) -> None:
 def test_the_ping_is_one_event_that_clients_skip() -> None:
     """AC-17."""
     assert MESSAGES.ping == b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+def test_usage_that_upstream_never_said_stays_the_estimate() -> None:
+    """AC-01: a final zero would empty the client's context meter, which the estimate had filled."""
+    reply = Reply(id="u", model="up", content=(Text("a"),), stop_reason="end_turn")
+    folded = stream(list(unfold(reply)), input_tokens=12)
+    whole = json.loads(MESSAGES.encode_response(reply, echo(input_tokens=12)))
+    assert folded.usage["input_tokens"] == 12
+    assert folded.usage == whole["usage"]
