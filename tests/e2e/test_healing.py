@@ -123,3 +123,48 @@ def test_nothing_is_healed_once_the_reply_has_begun(
     assert ("error", False) == (told.stop, untouched.asked.is_set())
     follow_up = scripted.open("POST", PATH[surface], asked)
     assert "fine" == read_stream(surface, follow_up.rest()).text
+
+
+# A call and its result as a client sends them that kept no signature, or that another model's answer left behind.
+UNSIGNED: dict[str, dict[str, Any]] = {
+    "chat": {
+        "messages": [
+            {"role": "user", "content": "weather"},
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "sky", "arguments": '{"city":"Oslo"}'}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "sunny"},
+        ],
+    },
+    "messages": {
+        "max_tokens": 500,
+        "messages": [
+            {"role": "user", "content": "weather"},
+            {"role": "assistant", "content": [
+                {"type": "tool_use", "id": "toolu_1", "name": "sky", "input": {"city": "Oslo"}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "sunny"}]},
+        ],
+    },
+    "responses": {
+        "input": [
+            {"role": "user", "content": "weather"},
+            {"type": "function_call", "call_id": "call_1", "name": "sky", "arguments": '{"city":"Oslo"}'},
+            {"type": "function_call_output", "call_id": "call_1", "output": "sunny"},
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@either_way
+def test_a_call_without_its_thought_signature_costs_one_more_request_and_no_error(
+    gateway: Wire, fake: FakeCopilot, surface: str, *, stream: bool
+) -> None:
+    """User problem 53: SDKs keep no `reasoning_opaque`, and people change models in the middle."""
+    fake.set_modes("gemini-3.8-flash", chat_requires_opaque=True)
+    reply = gateway.post(PATH[surface], {"model": "gemini-3.8-flash", "stream": stream, **UNSIGNED[surface]})
+    told = (read_stream if stream else read_reply)(surface, reply.body)
+    assert (200, "stop") == (reply.status, told.stop)
+    assert "Result: sunny" == told.text
+    assert "unsigned_calls" in reply.headers["x-gateway-repairs"].split(", ")
+    initiators = [entry.headers["x-initiator"] for entry in fake.requests(UPSTREAM_PATH["chat"])]
+    assert ["agent", "agent"] == initiators

@@ -62,9 +62,46 @@ def test_a_refused_thought_signature_goes_with_its_thinking() -> None:
     assert (request(HUMAN, SAID, HUMAN), ("thinking_signature",), ("thinking",)) == answer
 
 
-def test_a_missing_thought_signature_is_not_made_up() -> None:
-    error = refusal("messages[1]: tool call is missing its reasoning_opaque (thought signature)")
-    assert healed(CHAT, request(HUMAN, {**SAID, **OPAQUE}), error) is None
+MISSING = [
+    "messages[1]: tool call is missing its reasoning_opaque (thought signature)",
+    "Function call is missing a thought_signature in functionCall parts. This is required for tools to work.",
+]
+
+
+def calling(call_id: str, name: str, arguments: str, **members: Any) -> dict[str, Any]:
+    call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    return {"role": "assistant", "content": None, "tool_calls": [call], **members}
+
+
+def result(call_id: str, content: Any) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+@pytest.mark.parametrize("message", MISSING)
+def test_calls_whose_thought_signature_is_missing_are_told_in_words(message: str) -> None:
+    """User problem 53: clients that keep no unknown members, and conversations that another model began."""
+    part = {"type": "text", "text": "rain"}
+    signed = [calling("c3", "now", "{}", **OPAQUE), result("c3", "noon")]
+    sent = request(
+        HUMAN, calling("c1", "sky", '{"a":1}'), result("c1", "sun"),
+        calling("c2", "sky", "", content="Let me look."), result("c2", [part]), *signed,
+    )  # fmt: skip
+    told = request(
+        HUMAN,
+        {"role": "user", "content": 'The tool sky was called with {"a":1} and answered:\nsun'},
+        {"role": "assistant", "content": "Let me look."},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "The tool sky was called with {} and answered:"}, part],
+        },
+        *signed,
+    )
+    assert (told, ("unsigned_calls",), ("thinking",)) == healed(CHAT, sent, refusal(message))
+
+
+@pytest.mark.parametrize("message", MISSING)
+def test_a_thought_signature_is_not_made_up(message: str) -> None:
+    assert healed(CHAT, request(HUMAN, {**SAID, **OPAQUE}), refusal(message)) is None
 
 
 def test_untouched_messages_keep_their_bytes() -> None:
@@ -79,7 +116,12 @@ def test_untouched_messages_keep_their_bytes() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    ["reasoning_opaque is invalid", "'max_tokens' is not supported", "Unsupported value: 'temperature'"],
+    [
+        "reasoning_opaque is invalid",
+        *MISSING,
+        "'max_tokens' is not supported",
+        "Unsupported value: 'temperature'",
+    ],
 )
 @pytest.mark.parametrize(
     "body",

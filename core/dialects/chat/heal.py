@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Raw
 
 from core.dialect import Encoded
+from core.dialects.chat.heal_calls import tell_unsigned_calls
 from core.errors import GatewayError
 from core.refused import Refused, Rule, encode, items_of, members_of, rule
 from core.refused import heal as heal_by
@@ -71,6 +72,17 @@ def _strip_reasoning(refused: Refused, _: re.Match[str]) -> bool:
     return True
 
 
+def _tell_calls(refused: Refused, _: re.Match[str]) -> bool:
+    """A call without its thought signature: a client that keeps no unknown members, or a call of another model."""
+    raws = items_of(refused.members["messages"])
+    told = tell_unsigned_calls(raws)
+    if told == raws:
+        return False
+    refused.put("messages", told)
+    refused.losses.append("thinking")
+    return True
+
+
 def _without_reasoning(raw: Raw) -> Raw:
     if b'"reasoning_' not in bytes(raw):
         return raw
@@ -84,7 +96,8 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("max_output", r"max_(?:completion_)?tokens is too large.{0,80}?at most (\d{1,9})", _lower_limit),
     rule("effort", r"invalid_reasoning_effort|reasoning.?effort.{0,80}not supported", _drop_effort),
     rule("sampling", r"temperature\W{1,3}and\W{1,3}top_p\W.{0,20}cannot both", _drop_top_p),
-    # One that is missing cannot be made up.
+    # One that is missing cannot be made up; Google's own words have it too.
+    rule("unsigned_calls", r"\bmissing\b.{0,60}(?:reasoning_opaque|thought.?signature)", _tell_calls),
     rule("thinking_signature", r"^(?!.*\bmissing\b).*(?:reasoning_opaque|thought.signature|invalid signature)", _strip_reasoning),
     rule("unsupported_parameter", r"(?:unsupported|unknown|unrecognized)[a-z ]{0,20}: '([a-z_]{1,40})'", _drop_knob),
     rule("unsupported_parameter", r"'([a-z_]{1,40})' (?:is not|does not) support", _drop_knob),

@@ -28,6 +28,8 @@ EXACTLY: Final = re.compile(
 MY_FACT: Final = re.compile(r"\bwhat(?:'s| is| was) my ([\w ]+?)\s*\?", re.IGNORECASE)
 SUM: Final = re.compile(r"(-?\d+)\s*([-+*x×])\s*(-?\d+)")
 SUMS: Final = {"+": int.__add__, "-": int.__sub__, "*": int.__mul__, "x": int.__mul__, "×": int.__mul__}
+# A call and its result told in words, as the gateway does where no signature is left: nobody asks for anything.
+TOLD: Final = re.compile(r"The tool \S+ was called with .*? and answered:\n?", re.DOTALL)
 LONG: Final = 2_000
 
 
@@ -54,7 +56,7 @@ def prompt_of(asked: Conversation) -> str:
 
 def _own_words(turn: Turn) -> str:
     """Return what a user wrote; text beside tool results is the agent's, unless it is a script."""
-    if turn.role != "user" or (turn.results and "[[" not in turn.text):
+    if turn.role != "user" or TOLD.match(turn.text) or (turn.results and "[[" not in turn.text):
         return ""
     return WRAPPED.sub("", turn.text).strip()
 
@@ -62,11 +64,12 @@ def _own_words(turn: Turn) -> str:
 def _considered(asked: Conversation, *, stamped: bool) -> Answer:
     prompt, tail = prompt_of(asked), _tail(asked)
     results = [result for turn in tail for result in turn.results]
+    told = [f"Result: {TOLD.sub('', turn.text, count=1)}" for turn in tail if TOLD.match(turn.text)]
     script = DIRECTIVE.findall(prompt)
     if script and (step := _step(script, _rounds(asked))):
         return _scripted(asked, step, prompt, stamped=stamped)
-    if results:
-        return Answer(text=" ".join(map(_quoted, results))[:LONG])
+    if results or told:
+        return Answer(text=" ".join([*map(_quoted, results), *told])[:LONG])
     if calls := wanted_calls(asked, prompt):
         return Answer(text="", calls=calls)
     if asked.schema is not None or asked.any_json:
@@ -93,7 +96,7 @@ def _rounds(asked: Conversation) -> int:
     for turn in reversed(asked.turns):
         if _own_words(turn):
             break
-        rounds += turn.role == "assistant" and turn.calls > 0
+        rounds += (turn.role == "assistant" and turn.calls > 0) or bool(TOLD.match(turn.text))
     return rounds
 
 
