@@ -147,7 +147,8 @@ class History:
     def reference(self, _raw: Raw, path: str) -> None:
         """Refuse a reference: nothing is stored to refer to."""
         raise InvalidRequestError(
-            f"item references are not supported: send the item itself (at {path})", param=path
+            f"item references are not supported: send the item itself (clients do under store=false) (at {path})",
+            param=path,
         )
 
     def more_tools(self, raw: Raw, path: str) -> None:

@@ -96,7 +96,10 @@ def repair_items(repair: Repair) -> None:
 def _repair_item(repair: Repair, item: Raw, path: str) -> Raw | None:
     facts = read(_decode_facts, item, path)
     if facts.type == "item_reference":
-        raise InvalidRequestError("item references are not supported: send the item itself", param=path)
+        raise InvalidRequestError(
+            "item references are not supported: send the item itself (clients do under store=false)",
+            param=path,
+        )
     changes: dict[str, Any] = {}
     if facts.type in OPAQUE_ITEMS and not OPAQUE_ITEMS[facts.type](repair, facts, changes, path):
         return None
