@@ -61,7 +61,13 @@ class _Envelope(Struct):
 
 # status -> (kind, what the operator can do)
 _REFUSED: Final[dict[int, tuple[ErrorKind, str]]] = {
-    401: ("login_required", 'GitHub no longer accepts the stored login. Run "copilot-gateway auth".'),
+    401: (
+        "login_required",
+        (
+            'GitHub no longer accepts this login. Run "copilot-gateway auth"; a token that is set '
+            "(COPILOT_GATEWAY_GITHUB_TOKEN) goes before it, so remove that first."
+        ),
+    ),
     403: ("permission", "GitHub refuses this account a Copilot token."),
     404: (
         "login_required",

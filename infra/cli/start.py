@@ -51,6 +51,8 @@ def command(*, for_claude_code: bool, dev: bool, account_type: str | None, **fla
     """
     current = settings(flags)
     check_exposure(current, lambda: bool(local_keys(current).list()))
+    if not current.api_key:
+        local_keys(current).list()  # a store that cannot be read lets no client in: better said now
     _remark(flags, account_type)
     if current.manual and not can_ask():
         raise exits.CommandError("--manual asks in the terminal, and there is none.", exits.USAGE)

@@ -191,3 +191,15 @@ def test_start_reads_no_body_far_over_the_limit_that_is_set(environ: dict[str, s
     finally:
         gateway.stop()
     assert b"HTTP/1.1 413 Request Entity Too Large" == status
+
+
+def test_start_refuses_a_state_that_would_let_no_client_in(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "state.sqlite3").mkdir()
+    environ |= {
+        "COPILOT_GATEWAY_DATA_DIR": str(tmp_path / "elsewhere"),
+        "COPILOT_GATEWAY_GITHUB_TOKEN": DEMO_TOKEN,
+    }
+    ended = run(environ, "start", "--port", "0")
+    assert (1, 1) == (ended.returncode, len(ended.stderr.splitlines()))
+    assert "state.sqlite3 is not a plain file." in ended.stderr
