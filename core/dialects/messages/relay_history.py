@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from core.dialects.messages.history_out import marked_system, trim_end
 from core.dialects.messages.relay_blocks import BlockRelay, any_changed, is_blank
 from core.dialects.messages.relay_names import shorten
-from core.dialects.messages.request_decode import ROLES, is_billing_line
+from core.dialects.messages.request_decode import ROLES, without_billing_line
 from core.dialects.messages.request_encode import check_prefill
 from core.dialects.messages.schema import MessageIn, ToolIn, read
 from core.dialects.messages.tools_in import object_schema
@@ -22,6 +22,7 @@ _message: Final = msgspec.json.Decoder(MessageIn).decode
 _tool: Final = msgspec.json.Decoder(ToolIn).decode
 _array: Final = msgspec.json.Decoder(list[Raw]).decode
 _string: Final = msgspec.json.Decoder(str).decode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class _SystemText(Struct):
@@ -50,14 +51,23 @@ class HistoryRelay:
         if raw is None or bytes(raw) in {b'""', b"null"}:
             return []
         if bytes(raw).startswith(b'"'):
-            return [Piece("text", Raw(b'{"type":"text","text":%b}' % bytes(raw)))]
+            only = self._steady(Raw(b'{"type":"text","text":%b}' % bytes(raw)), "$.system")
+            return [Piece("text", only)] if only is not None else []
         pieces: list[Piece] = []
         for at, block in enumerate(read(_array, raw, "$.system")):
-            if is_billing_line(read(_system_text, block, f"$.system[{at}]").text):
-                self._repairs.append("billing_line")
-                continue
-            pieces.extend(self._blocks.pieces(block, f"$.system[{at}]"))
+            steady = self._steady(block, f"$.system[{at}]")
+            if steady is not None:
+                pieces.extend(self._blocks.pieces(steady, f"$.system[{at}]"))
         return pieces
+
+    def _steady(self, block: Raw, path: str) -> Raw | None:
+        """Return a block of the system prompt without the volatile line; None when it held nothing else."""
+        text = read(_system_text, block, path).text
+        rest = without_billing_line(text)
+        if rest == text:
+            return block
+        self._repairs.append("billing_line")
+        return Raw(_encode({**raw_members(bytes(block)), "text": rest})) if rest else None
 
     def tools(self, raws: list[Raw]) -> list[Piece]:
         """Return the tools. Raises `UnsupportedFeatureError` for too many, and for hosted ones that Copilot does not run."""

@@ -92,9 +92,11 @@ def message_in(raw: bytes, path: str) -> Message:
     return Message(role, tuple(_reattach(blocks)))
 
 
-def is_billing_line(text: str) -> bool:
-    """Tell whether a system text is Claude Code's pseudo header."""
-    return text.startswith(BILLING_LINE) and "\n" not in text.strip()
+def without_billing_line(text: str) -> str:
+    """Return a system text without Claude Code's pseudo header, whether it stands alone or as the first line."""
+    if not text.startswith(BILLING_LINE):
+        return text
+    return text.partition("\n")[2].lstrip("\r\n")
 
 
 def _says_something(block: Block) -> bool:
@@ -126,7 +128,12 @@ def _system(system: str | list[Raw] | None) -> tuple[Message, ...]:
         if not isinstance(block, Text):
             at = f"$.system[{position}].type"
             raise InvalidRequestError(f"The system prompt holds text only (at {at})", param=at)
-    kept = tuple(block for block in blocks if isinstance(block, Text) and not is_billing_line(block.text))
+    texts = [block for block in blocks if isinstance(block, Text)]
+    kept = tuple(
+        structs.replace(block, text=rest) if rest != block.text else block
+        for block in texts
+        if (rest := without_billing_line(block.text)) or not block.text
+    )
     return (Message("system", kept),) if kept else ()
 
 

@@ -1,6 +1,7 @@
 """Requests that pass through: the client's bytes, and each repair that Copilot needs."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -474,3 +475,11 @@ def test_bad_input_is_a_400_with_its_path(body: bytes, param: str) -> None:
     with pytest.raises(GatewayError) as caught:
         MESSAGES.relay_request(body, Target(SONNET))
     assert (caught.value.status, caught.value.param) == (400, param)
+
+
+@pytest.mark.parametrize("said", [lambda said: said, lambda said: [text(said)]])
+def test_a_billing_line_before_other_text_is_removed_alone(said: Callable[[str], Any]) -> None:
+    """AC-39."""
+    wire, encoded = relay(system=said('x-anthropic-billing-header: cc_version=2.1; cch=é1\n\nBe "brief"é.'))
+    assert wire["system"] in ('Be "brief"é.', [text('Be "brief"é.')])
+    assert encoded.repairs == ("billing_line",)

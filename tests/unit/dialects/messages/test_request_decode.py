@@ -248,3 +248,13 @@ def test_what_only_anthropic_can_do_is_refused() -> None:
             decode(**member)
     with pytest.raises(UnsupportedFeatureError):
         block(type="image", source={"type": "file", "file_id": "f"})
+
+
+BILLED = "x-anthropic-billing-header: a=b\n\nBe brief."
+
+
+@pytest.mark.parametrize("system", [BILLED, [{"type": "text", "text": BILLED}]])
+def test_a_billing_line_before_other_text_is_removed_alone(system: object) -> None:
+    """AC-39."""
+    request = decode(USER, system=system)
+    assert request.messages[0] == Message("system", (Text("Be brief."),))
