@@ -9,6 +9,7 @@ from infra.cli import main as copilot_gateway
 from infra.settings import PREFIX
 from tests.emulators.copilot import FakeCopilot
 
+PACE_MS = 20  # between two words, so that a stream is seen to be one
 BANNER = """
   ************************************************************************
   *  DEMO: this is a FAKE Copilot. No model thinks here, nothing is sent *
@@ -23,6 +24,7 @@ def main() -> None:
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     with FakeCopilot(realistic=True) as fake, TemporaryDirectory() as home:
+        fake.set_modes("*", pace_ms=PACE_MS)
         os.environ[f"{PREFIX}GITHUB_URL"] = fake.github_url
         os.environ[f"{PREFIX}GITHUB_API_URL"] = fake.api_url
         os.environ[f"{PREFIX}GITHUB_TOKEN"] = fake.token
