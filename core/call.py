@@ -102,7 +102,7 @@ class Engine(Struct, frozen=True):
         journey = self._journey(surface, peek.model, body, session)
         lane, request = journey.lane, journey.request
         check_images(body, lane.model)
-        target = Target(lane.model, self.scope())
+        target = Target(lane.model, self._scope_of(lane))
         if request is None:
             encoded = surface.relay_request(journey.body, target, betas)
         else:
@@ -131,6 +131,11 @@ class Engine(Struct, frozen=True):
         losses = listed((*journey.losses, *encoded.losses))
         repairs = listed((*journey.repairs, *encoded.repairs))
         return Call(lane, echo, outgoing, peek.stream, losses, repairs, self.dialects)
+
+    def _scope_of(self, lane: Lane) -> str:
+        """Return whose opaque values may be sent: the account's; on chat, where many vendors meet, the vendor's there."""
+        vendor = lane.model.vendor if lane.upstream.name == "chat" else ""
+        return f"{self.scope()}/{vendor}" if vendor else self.scope()
 
     def _offers_auto(self, models: Sequence[Model]) -> bool:
         setting = self.settings.auto
