@@ -55,7 +55,8 @@ def test_the_facts_are_read() -> None:
     assert Peek(model="asked", stream=True) == CHAT.peek(body(stream=True))
     assert Peek(model="asked") == CHAT.peek(body(stream=None))
     assert [True, False, False] == [
-        CHAT.peek(body(stream_options=options)).include_usage for options in ({"include_usage": True}, {}, None)
+        CHAT.peek(body(stream_options=options)).include_usage
+        for options in ({"include_usage": True}, {}, None)
     ]
     sealed = {"role": "assistant", "reasoning_opaque": seal(Opaque("messages", "x"), "chat")}
     assert CHAT.peek(body(messages=[sealed, USER])).sealed
