@@ -212,11 +212,12 @@ def test_a_removed_file_is_made_again(store: SqliteStateStore, path: Path) -> No
 
 
 def test_idle_connections_are_few_after_a_crowd(store: SqliteStateStore) -> None:
+    store.save("kind", "key", b"value")  # the file is made; what follows only opens it
     barrier = Barrier(12)
 
     def use(_: int) -> None:
         with store._database.connection():
-            barrier.wait()
+            barrier.wait(60)
 
     with ThreadPoolExecutor(12) as threads:
         list(threads.map(use, range(12)))
