@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -56,6 +57,7 @@ def _exit(_environ: Any) -> Any:
     def pieces() -> Iterator[bytes]:
         yield b"one"
         sys.stdout.flush()
+        time.sleep(0.5)  # so that the platform has relayed the piece before it sees the process gone
         os._exit(1)
 
     return "200 OK", [("Content-Type", "text/plain")], pieces()
