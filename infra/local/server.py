@@ -159,12 +159,17 @@ def _with_client_gone(app: "WSGIApplication") -> "WSGIApplication":
 
 @contextlib.contextmanager
 def _stopped_by_signals() -> Generator[None]:
-    """Turn SIGINT and SIGTERM into the end of the block, where this thread may handle signals."""
+    """Turn the first SIGINT or SIGTERM into the end of the block, where this thread may handle signals.
+
+    From then on they do what the system does with them: a second one ends the process at once.
+    """
+    before: dict[signal.Signals, Any] = {}
 
     def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
         raise _Stopped(0)
 
-    before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # not the main thread
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, stop)
