@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 4141
     allowed_hosts: tuple[str, ...] = ()  # beside the loopback names and the bound host
+    allowed_origins: tuple[str, ...] = ()  # of web pages and apps that may call from elsewhere, exact
+    allow_plain_http: bool = False  # listen beyond this machine without TLS of our own
     data_dir: str = ""
     api_key: Secret = Secret("")
     max_body_bytes: int = 32 * 1024 * 1024
@@ -70,4 +72,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     idle_timeout: float = 300.0
     commit_after: float = 1.0  # silence before a streaming reply is committed with a ping
     heartbeat: float = 10.0
+    head_timeout: float = 20.0  # for a request's head to arrive whole
+    body_timeout: float = 60.0  # for each further 64 KB of a request's body
+    send_timeout: float = 120.0  # while a client takes no byte of its answer
+    keep_alive: float = 120.0  # for which a connection may stay unused
     catalogue_ttl: float = 600.0

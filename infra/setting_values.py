@@ -151,6 +151,16 @@ def _host(value: str) -> str:
     return value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
 
 
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no origin as browsers write them; above all `*`, which would be every page there is."""
+    for origin in value:
+        if origin != "null" and re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/*?#@\\]*", origin) is None:
+            raise BadValueError(
+                "exact origins, as https://app.example or app://obsidian.md, without a path or *"
+            )
+    return value
+
+
 def _header_text(value: Secret) -> Secret:
     """Refuse what would break a header."""
     if value and re.fullmatch(r"[\x21-\x7e]+", value) is None:
@@ -161,6 +171,7 @@ def _header_text(value: Secret) -> Secret:
 _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "port": _port,
     "host": _host,
+    "allowed_origins": _origins,
     "github_token": _header_text,
     "api_key": _header_text,
     "rate_limit": _not_negative,
@@ -171,5 +182,9 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "idle_timeout": _positive,
     "commit_after": _positive,
     "heartbeat": _positive,
+    "head_timeout": _positive,
+    "body_timeout": _positive,
+    "send_timeout": _positive,
+    "keep_alive": _positive,
     "catalogue_ttl": _not_negative,
 }

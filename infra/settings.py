@@ -94,17 +94,30 @@ def ambient_token(environ: Mapping[str, str]) -> Secret:
 
 
 def check_exposure(settings: Settings, has_keys: Callable[[], bool] = lambda: False) -> None:
-    """Refuse to listen beyond this machine without a key: anybody could spend the subscription. Raises SettingsError.
+    """Refuse to listen beyond this machine without a key, or without a word about TLS. Raises SettingsError.
 
+    Without a key anybody could spend the subscription; without TLS anybody on the way could read the key.
     has_keys: says whether there are keys that `copilot-gateway keys create` made.
     """
-    if settings.api_key or is_loopback(settings.host) or has_keys():
+    if is_loopback(settings.host):
+        return
+    if settings.api_key or has_keys():
+        _check_plain_http(settings)
         return
     raise SettingsError(
         f"Refusing to listen on {settings.host}, which other machines can reach, without a key. "
         f"Make one with `copilot-gateway keys create NAME`, or set {PREFIX}API_KEY (or api_key in {FILE_NAME}) to a "
         "long random text, or listen on 127.0.0.1."
     )
+
+
+def _check_plain_http(settings: Settings) -> None:
+    if not settings.allow_plain_http:
+        raise SettingsError(
+            f"Refusing to listen on {settings.host} without TLS: keys and prompts could be read on the way. Put a "
+            "proxy that speaks TLS in front and listen on 127.0.0.1; or, where the way is safe (a container, a private "
+            f"network), say so with --allow-plain-http or {PREFIX}ALLOW_PLAIN_HTTP=true."
+        )
 
 
 def _check_hosts(settings: Settings, origins: Mapping[str, str]) -> None:

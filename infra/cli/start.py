@@ -27,6 +27,11 @@ ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how c
 @click.command("start")
 @click.option("--port", "-p", type=int, help="Port to listen on; 0 takes a free one.  [4141]")
 @click.option("--host", "-H", help="Address to listen on; beyond this machine only with a key.  [127.0.0.1]")
+@click.option(
+    "--allow-plain-http/--no-allow-plain-http",
+    default=None,
+    help="Listen beyond this machine without TLS.  [off]",
+)
 @verbose_option
 @click.option(
     "--account-type", "-a", type=click.Choice(["individual", "business", "enterprise"]),

@@ -197,8 +197,15 @@ def test_data_directory_is_the_platforms_own(platform: str, environ: dict[str, s
 def test_listening_beyond_this_machine_needs_a_key(host: str) -> None:
     with pytest.raises(SettingsError, match="COPILOT_GATEWAY_API_KEY"):
         check_exposure(Settings(host=host))
-    check_exposure(Settings(host=host, api_key=Secret("long-random-text")))
-    check_exposure(Settings(host=host), lambda: True)
+    keyed = Settings(host=host, api_key=Secret("long-random-text"), allow_plain_http=True)
+    check_exposure(keyed)
+    check_exposure(Settings(host=host, allow_plain_http=True), lambda: True)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gateway.example"])  # noqa: S104 - as above
+def test_listening_beyond_this_machine_without_tls_needs_a_word(host: str) -> None:
+    with pytest.raises(SettingsError, match="ALLOW_PLAIN_HTTP"):
+        check_exposure(Settings(host=host, api_key=Secret("long-random-text")))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
