@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from types import ModuleType
 
-from flask import Flask, Response, g
+from flask import Flask, Response
 
 from handlers import (
     chat_completions,
@@ -15,11 +15,11 @@ from handlers import (
     login,
     messages,
     models,
+    record,
     responses,
     usage,
 )
 from handlers.services import EXTENSION, Services
-from handlers.services import services as current
 
 # Clients are configured with or without `/v1` in their base URL; both work.
 PREFIXES = ("", "/v1")
@@ -43,7 +43,7 @@ def create_app(services: Services, only: str | None = None) -> Flask:
             app.register_blueprint(endpoint.bp, url_prefix=prefix or None, name=name)
     for endpoint in _chosen(UNVERSIONED, only):
         app.register_blueprint(endpoint.bp)
-    app.before_request(_begin)
+    app.before_request(record.begin)
     app.before_request(guard.check)
     app.after_request(_finish)
     errors.install(app)
@@ -54,12 +54,6 @@ def _chosen(endpoints: Iterable[ModuleType], only: str | None) -> list[ModuleTyp
     return [each for each in endpoints if only is None or each.__name__ == f"handlers.{only}"]
 
 
-def _begin() -> None:
-    g.request_id = current().new_id("req_")
-
-
 def _finish(response: Response) -> Response:
-    """Give every answer its id, under both vendors' names."""
-    response.headers["request-id"] = response.headers["x-request-id"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+    return record.close_with(response)

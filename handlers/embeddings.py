@@ -7,6 +7,7 @@ from core.errors import InvalidRequestError
 from core.outgoing import Outgoing
 from core.route import resolve
 from handlers.deadline import current_deadline
+from handlers.record import admit, exchange
 from handlers.reply import JSON
 from handlers.services import services
 
@@ -23,8 +24,9 @@ def create() -> Response:
     if model.kind != "embeddings":
         raise InvalidRequestError(f"'{model.id}' is not an embeddings model.", param="$.model")
     sent = embeddings.with_texts(asked, model.id)
-    for gate in given.gates:
-        gate.enter(f"embeddings {asked.model}")
+    about = exchange()
+    about.surface, about.requested, about.model = "embeddings", asked.model, model.id
+    admit(about)
     replies: list[embeddings.EmbeddingsReply] = []
     left = len(asked.inputs)
     for body in embeddings.encode_batches(sent, model.id, model.max_inputs):

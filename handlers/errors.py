@@ -10,6 +10,7 @@ from core.dialect import Dialect
 from core.errors import ErrorKind, GatewayError
 from core.ports import StoreError
 from core.surfaces import surface_named
+from handlers.record import exchange, note_error
 from handlers.reply import JSON
 
 log = logging.getLogger("gateway")
@@ -48,6 +49,7 @@ def surface() -> Dialect:
 def render(error: GatewayError) -> Response:
     """Render an error in the surface's envelope."""
     encoded = surface().encode_error(error)
+    note_error(exchange(), error)
     headers: dict[str, str] = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)

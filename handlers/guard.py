@@ -7,9 +7,12 @@ from typing import Final
 
 from flask import Request, request
 
+from core.access.caller import Caller
+from core.access.keys import KeyRing
 from core.copilot.hosts import is_loopback
 from core.errors import GatewayError
 from core.settings import Settings
+from handlers.record import exchange
 from handlers.services import services
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -28,12 +31,8 @@ def check() -> None:
     check_origin(request, given.settings)
     if request.path.rstrip("/") in OPEN_PATHS:
         return
-    if given.keys is not None and not any(given.keys.authenticate(key) for key in presented_keys(request)):
-        raise GatewayError(
-            "Missing or wrong API key: send the gateway's key as `Authorization: Bearer` or `x-api-key`.",
-            kind="authentication",
-            code="invalid_api_key",
-        )
+    if given.keys is not None:
+        exchange().caller = identify(given.keys, request)
     if request.method in {"POST", "PUT", "PATCH"}:
         check_content(request)
 
@@ -76,6 +75,19 @@ def check_content(incoming: Request) -> None:
             f"The content encoding '{encoding[:40]}' is not supported; send the body uncompressed.",
             kind="unsupported_media_type",
         )
+
+
+def identify(keys: KeyRing, incoming: Request) -> Caller:
+    """Return whose key the request shows. Raises `GatewayError` "authentication"."""
+    callers = (keys.authenticate(key) for key in presented_keys(incoming))
+    caller = next((caller for caller in callers if caller is not None), None)
+    if caller is None:
+        raise GatewayError(
+            "Missing or wrong API key: send the gateway's key as `Authorization: Bearer` or `x-api-key`.",
+            kind="authentication",
+            code="invalid_api_key",
+        )
+    return caller
 
 
 def presented_keys(incoming: Request) -> Iterable[str]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from flask import Blueprint, Response, request
 
+from core.access.caller import Caller
 from core.access.sessions import form_token, is_form_token
 from core.copilot.device_login import DeviceLogin
 from core.copilot.pending_login import LoginProgress, PendingLogin
@@ -78,10 +79,10 @@ def _done(action: str, opened: str) -> Response:
 
 def _signed_in(key: str) -> Response:
     ring = services().keys
-    name = "" if ring is None else ring.authenticate(key)
-    if name is None:
+    caller = Caller() if ring is None else ring.authenticate(key)
+    if caller is None:
         return _sign_in(NO_KEY, 403)
-    return with_session(_back(SIGNED_IN), sessions().open(name))
+    return with_session(_back(SIGNED_IN), sessions().open(caller.name))
 
 
 def _back(query: str = "now") -> Response:

@@ -10,10 +10,12 @@ from core.call import Call
 from core.copilot.client import UpstreamReply
 from core.dialect import Dialect, StreamRelay
 from core.errors import GatewayError
+from core.exchange import CLIENT_LEFT, Exchange
 from core.healing import HealingCall
 from core.settings import Settings
 from core.stored.turn import Turn
 from handlers.deadline import Deadline, current_deadline
+from handlers.record import admit, exchange, note_error
 from handlers.services import Services, services
 
 log = logging.getLogger("gateway")
@@ -37,11 +39,14 @@ def answer(surface: Dialect, turn: Turn | None = None) -> Response:
     """
     given = services()
     body = request.get_data(cache=False) if turn is None else turn.body
+    about = exchange()
+    about.surface = surface.name
     call = given.engine.prepare(surface, body, client_betas())
     if turn is not None:
         call = turn.note(call)
-    for gate in given.gates:
-        gate.enter(f"{surface.name} {call.lane.requested}")
+    about.requested, about.model = call.lane.requested, call.lane.model.id
+    about.upstream, about.streams = call.lane.upstream.name, call.streams
+    admit(about)
     return _stream(call, given, turn) if call.streams else _complete(call, given, turn)
 
 
@@ -89,6 +94,8 @@ def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
         given.settings,
         client_gone=_client_gone(),
         deadline=deadline,
+        about=exchange(),
+        ticks=given.ticks,
     )
     headers = _headers(pending.call, upstream) | STREAM_HEADERS
     response = Response(session, mimetype=EVENT_STREAM, headers=headers)
@@ -135,7 +142,11 @@ class ReplyStream:
         *,
         client_gone: Callable[[], bool],
         deadline: Deadline,
+        about: Exchange,
+        ticks: Callable[[], float],
     ) -> None:
+        self._about = about
+        self._ticks = ticks
         self._pending = pending
         self._upstream = upstream
         self._ping = ping
@@ -151,18 +162,25 @@ class ReplyStream:
             yield from self._relayed()
         except GatewayError as error:
             log.warning("stream.failed kind=%s message=%r", error.kind, error.message)
-            yield self._relay.error(error)
+            yield self._fail(error)
         except Exception:
             log.exception("stream.crashed")
-            yield self._relay.error(GatewayError("The gateway failed; its log says why.", kind="internal"))
+            yield self._fail(GatewayError("The gateway failed; its log says why.", kind="internal"))
         finally:
             self.close()
 
     def close(self) -> None:
         """Let go of upstream: at once, so that it stops working for a client that left."""
+        self._about.usage = self._relay.usage
+        if not (self._relay.done or self._about.error):
+            self._about.error = CLIENT_LEFT
         self._pending.close()
         if self._upstream is not None:
             self._upstream.close()
+
+    def _fail(self, error: GatewayError) -> bytes:
+        note_error(self._about, error)
+        return self._relay.error(error)
 
     def _relayed(self) -> Iterator[bytes]:
         silence, next_ping = 0.0, 0.0
@@ -183,6 +201,8 @@ class ReplyStream:
             if not chunk:
                 break
             if out := self._relay.feed(chunk):
+                if self._about.first_token is None:
+                    self._about.first_token = self._ticks() - self._about.started
                 yield out
         else:
             self._read_trailer()

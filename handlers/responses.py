@@ -9,7 +9,7 @@ from core.errors import GatewayError, InvalidRequestError
 from core.stored.archive import Archive, Stored
 from core.stored.listing import encode_page, read_page
 from core.stored.turn import SETTING, Turn, begin
-from handlers.guard import presented_keys
+from handlers.record import exchange
 from handlers.reply import JSON, answer
 from handlers.services import services
 
@@ -78,15 +78,7 @@ def _archive() -> Archive:
         raise InvalidRequestError(
             f"Responses are not stored here: the setting {SETTING} turns that on.", code="store_disabled"
         )
-    return Archive(given.state, _owner(), now=given.now, ttl=given.settings.store_ttl)
-
-
-def _owner() -> str:
-    """Return the name of the key that the guard let in; nothing where no key is asked."""
-    keys = services().keys
-    if keys is None:
-        return ""
-    return next(filter(None, map(keys.authenticate, presented_keys(request))), "")
+    return Archive(given.state, exchange().caller.name, now=given.now, ttl=given.settings.store_ttl)
 
 
 def _stored(response_id: str) -> Stored:

@@ -1,5 +1,6 @@
 """What the handlers were given: built by a composition root, kept in `app.extensions`."""
 
+import time
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -12,6 +13,7 @@ from core.copilot.catalogue import Catalogue
 from core.copilot.client import CopilotClient
 from core.copilot.github import GitHub
 from core.copilot.usage import Quota
+from core.exchange import Exchange, Leave, Observer
 from core.ports import StateStore
 from core.settings import Settings
 
@@ -21,13 +23,17 @@ EXTENSION = "gateway"
 class Gate(Protocol):
     """Something that may hold a request up, or refuse it with a `GatewayError`: a rate limit, a manual approval."""
 
-    def enter(self, what: str) -> None:
-        """Let the request pass, when its time has come."""
+    def enter(self, asked: Exchange) -> Leave | None:
+        """Let the request pass, when its time has come; return what wants to know when it is over, if anything does."""
         ...
 
 
 class Services(Struct, frozen=True, kw_only=True):
-    """Everything a handler may touch. `keys` is None where no key is asked (loopback without `api_key`)."""
+    """Everything a handler may touch. `keys` is None where no key is asked (loopback without `api_key`).
+
+    observers: told of every request after its answer's last byte, whatever became of it. They must be quick.
+    ticks: seconds of a clock that never goes back.
+    """
 
     settings: Settings
     engine: Engine
@@ -40,6 +46,8 @@ class Services(Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...]
     now: Callable[[], float]
     new_id: Callable[[str], str]
+    observers: tuple[Observer, ...] = ()
+    ticks: Callable[[], float] = time.perf_counter
 
 
 def services() -> Services:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from core.errors import GatewayError
+from core.exchange import Exchange
 
 
 class Approval:
@@ -13,10 +14,10 @@ class Approval:
         self._ask = ask
         self._lock = Lock()
 
-    def enter(self, what: str) -> None:
+    def enter(self, asked: Exchange) -> None:
         """Return when the person agrees. Raises GatewayError `permission` when they do not."""
         with self._lock:
-            approved = self._ask(what)
+            approved = self._ask(f"{asked.surface} {asked.requested}")
         if not approved:
             raise GatewayError(
                 "The person at the gateway's terminal did not approve this request.",

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from typing import Final, Protocol
 
+from core.access.caller import Caller
 from core.settings import Secret
 
 STATIC_KEY_NAME: Final = "static"
@@ -12,8 +13,8 @@ STATIC_KEY_NAME: Final = "static"
 class KeyRing(Protocol):
     """Whatever knows the keys: the one from the settings, later also the managed ones."""
 
-    def authenticate(self, presented: str) -> str | None:
-        """Return the name of the key, for limits and the ledger, or None when it is not valid."""
+    def authenticate(self, presented: str) -> Caller | None:
+        """Return whose key this is, or None when it is not valid."""
         ...
 
 
@@ -27,11 +28,11 @@ class KeyCheck:
         if not static_key:
             raise ValueError("the key is empty")
         self._digest = _digest(static_key)
-        self._name = name
+        self._caller = Caller(name)
 
-    def authenticate(self, presented: str) -> str | None:
+    def authenticate(self, presented: str) -> Caller | None:
         """Compare in a time that depends neither on the key's text nor on its length."""
-        return self._name if hmac.compare_digest(_digest(presented), self._digest) else None
+        return self._caller if hmac.compare_digest(_digest(presented), self._digest) else None
 
 
 def _digest(key: str) -> bytes:

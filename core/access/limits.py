@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from core.errors import GatewayError
+from core.exchange import Exchange
 from core.ports import StateStore
 
 KIND: Final = "rate-limit"
@@ -44,7 +45,7 @@ class RateLimit:
         self._state, self._seconds, self._wait = state, seconds, wait
         self._now, self._sleep, self._new_owner = now, sleep, new_owner
 
-    def enter(self, what: str) -> None:  # noqa: ARG002 - gates are told what passes
+    def enter(self, asked: Exchange) -> None:  # noqa: ARG002 - gates are told what passes
         """Take the next turn; when it is too early, wait for it or raise GatewayError `rate_limit`."""
         owner = self._new_owner()
         while not self._take(owner):

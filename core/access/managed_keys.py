@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from core.access.caller import Caller
 from core.access.keys import STATIC_KEY_NAME, KeyRing
 from core.ports import StateStore
 
@@ -95,8 +96,8 @@ class ManagedKeys:
             self._state.delete(KIND, number)
         return bool(doomed)
 
-    def authenticate(self, presented: str) -> str | None:
-        """Return the name of the key, or None when it is not valid.
+    def authenticate(self, presented: str) -> Caller | None:
+        """Return whose key this is, or None when it is not valid.
 
         What is looked up is a hash, so the time it takes says nothing about the keys that there are.
         """
@@ -106,7 +107,7 @@ class ManagedKeys:
         known, until = self._found.get(number, (None, 0.0))
         if known is None or now >= until:
             known = self._look_up(number, now)
-        return known.name if known is not None and known.lives(now) else None
+        return Caller(known.name) if known is not None and known.lives(now) else None
 
     def _look_up(self, number: str, now: float) -> ManagedKey | None:
         record = self._state.load(KIND, number)
@@ -121,16 +122,15 @@ class ManagedKeys:
 
 
 class AnyOf:
-    """A `KeyRing` of several: the first that knows the key names it."""
+    """A `KeyRing` of several: the first that knows the key counts."""
 
     def __init__(self, *rings: KeyRing) -> None:
         self._rings = rings
 
-    def authenticate(self, presented: str) -> str | None:
-        """Return the name of the key, or None when no ring knows it."""
-        return next(
-            (name for ring in self._rings if (name := ring.authenticate(presented)) is not None), None
-        )
+    def authenticate(self, presented: str) -> Caller | None:
+        """Return whose key this is, or None when no ring knows it."""
+        callers = (ring.authenticate(presented) for ring in self._rings)
+        return next((caller for caller in callers if caller is not None), None)
 
 
 def _check_name(name: str) -> None:

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from msgspec import structs
 from werkzeug.test import TestResponse
 
+from core.access.caller import Caller as KeyHolder
 from core.ports import StateStore
 from core.settings import Secret, Settings
 from core.stored.archive import KIND
@@ -30,8 +31,9 @@ both_ways = pytest.mark.parametrize("stream", [False, True])
 class Keys:
     """Two people with a key each."""
 
-    def authenticate(self, presented: str) -> str | None:
-        return {"key-of-ann": "ann", "key-of-bob": "bob"}.get(presented)
+    def authenticate(self, presented: str) -> KeyHolder | None:
+        name = {"key-of-ann": "ann", "key-of-bob": "bob"}.get(presented)
+        return None if name is None else KeyHolder(name)
 
 
 class Caller:

@@ -2,12 +2,13 @@
 
 import pytest
 
+from core.access.caller import Caller
 from core.access.keys import KeyCheck
 from core.settings import Secret
 
 
 def test_right_key_is_named() -> None:
-    assert KeyCheck(Secret("s3cret"), "laptop").authenticate("s3cret") == "laptop"
+    assert KeyCheck(Secret("s3cret"), "laptop").authenticate("s3cret") == Caller("laptop")
 
 
 @pytest.mark.parametrize("presented", ["", "s3cre", "s3cret ", "S3CRET", "s3cret\0", "\ud800", "ключ"])

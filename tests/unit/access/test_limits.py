@@ -8,6 +8,7 @@ import pytest
 
 from core.access.limits import RateLimit
 from core.errors import GatewayError
+from core.exchange import Exchange
 from infra.local.state import SqliteStateStore
 
 
@@ -36,6 +37,7 @@ def store(tmp_path: Path, clock: Clock) -> Iterator[SqliteStateStore]:
     store.close()
 
 
+ASKED = Exchange(id="req_1", began_at=0.0, surface="messages", requested="claude-opus-5")
 OWNERS = itertools.count()
 
 
@@ -52,7 +54,7 @@ def limit(store: SqliteStateStore, clock: Clock, *, seconds: float = 10, wait: b
 
 def refusal(gate: RateLimit) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
-        gate.enter("POST /v1/messages")
+        gate.enter(ASKED)
     return caught.value
 
 
@@ -60,7 +62,7 @@ def test_second_request_within_the_interval_is_told_when_to_return(
     store: SqliteStateStore, clock: Clock
 ) -> None:
     gate = limit(store, clock)
-    gate.enter("POST /v1/messages")
+    gate.enter(ASKED)
     clock.time += 3.5
     error = refusal(gate)
     assert (error.kind, error.status, error.retry_after) == ("rate_limit", 429, 7)
@@ -68,9 +70,9 @@ def test_second_request_within_the_interval_is_told_when_to_return(
 
 def test_request_after_the_interval_passes(store: SqliteStateStore, clock: Clock) -> None:
     gate = limit(store, clock)
-    gate.enter("POST /v1/messages")
+    gate.enter(ASKED)
     clock.time += 10
-    gate.enter("POST /v1/messages")
+    gate.enter(ASKED)
     assert clock.slept == []
 
 
@@ -78,41 +80,41 @@ def test_waiting_requests_pass_one_interval_apart(store: SqliteStateStore, clock
     gate = limit(store, clock, wait=True)
     times: list[float] = []
     for _ in range(3):
-        gate.enter("POST /v1/messages")
+        gate.enter(ASKED)
         times.append(clock.time - 1_000_000)
     assert times == [0, 10, 20]
 
 
 def test_processes_that_share_a_store_share_the_limit(store: SqliteStateStore, clock: Clock) -> None:
-    limit(store, clock).enter("POST /v1/messages")
+    limit(store, clock).enter(ASKED)
     assert refusal(limit(store, clock)).retry_after == 10
 
 
 def test_process_with_a_shorter_interval_waits_for_the_longer_turn(
     store: SqliteStateStore, clock: Clock
 ) -> None:
-    limit(store, clock, seconds=60).enter("POST /v1/messages")
+    limit(store, clock, seconds=60).enter(ASKED)
     assert refusal(limit(store, clock, seconds=1)).retry_after == 60
 
 
 def test_refused_request_does_not_prolong_the_interval(store: SqliteStateStore, clock: Clock) -> None:
     gate = limit(store, clock)
-    gate.enter("POST /v1/messages")
+    gate.enter(ASKED)
     clock.time += 9
     refusal(gate)
     clock.time += 1
-    gate.enter("POST /v1/messages")
+    gate.enter(ASKED)
 
 
 def test_clock_that_was_set_back_does_not_lock_everybody_out(store: SqliteStateStore, clock: Clock) -> None:
     gate = limit(store, clock, wait=True)
-    gate.enter("POST /v1/messages")
+    gate.enter(ASKED)
     clock.time -= 3600
-    gate.enter("POST /v1/messages")
+    gate.enter(ASKED)
     assert sum(clock.slept) < 10
 
 
 def test_turn_whose_end_is_not_yet_written_is_waited_for(store: SqliteStateStore, clock: Clock) -> None:
     store.claim("rate-limit", "all", "another process", expires_at=clock.time + 10)
-    limit(store, clock, wait=True).enter("POST /v1/messages")
+    limit(store, clock, wait=True).enter(ASKED)
     assert clock.time >= 1_000_010

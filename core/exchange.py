@@ -1,0 +1,52 @@
+"""The record of one request that a client made: names and numbers, never a prompt, an answer or a secret."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from core.access.caller import Caller
+from core.canonical import Usage
+
+# A stream whose client went before its end: nobody's failure, so it stands where an error's kind does.
+CLIENT_LEFT = "client_left"
+
+
+class Exchange(Struct, kw_only=True):
+    """What became of a request. Filled in as it goes; whole once `Services.observers` are told of it.
+
+    id: ours, `req_...`, also in the answer's `x-request-id`. began_at: unix seconds. started: seconds of the clock that
+    `first_token` and `duration` are taken from. route: method and rule (`POST /v1/messages`), "" where none matched.
+    surface: `chat`, `responses`, `messages`, `count_tokens`, `embeddings`; "" for what asks no model.
+    requested: the model id as the client wrote it. model: the catalogue's id. upstream: the dialect spoken there.
+    status: of the answer. error: the kind of a `GatewayError`, also one that a stream ended with, or CLIENT_LEFT; "" when all
+    went well. message: that error's text, for the operator. upstream_id: `x-github-request-id`.
+    first_token: seconds until the first byte of a reply, pings aside. duration: seconds until the last byte.
+    credits: what it cost in AI credits, None where nobody can say.
+    """
+
+    id: str
+    began_at: float
+    started: float = 0.0
+    route: str = ""
+    caller: Caller = Caller()
+    surface: str = ""
+    requested: str = ""
+    model: str = ""
+    upstream: str = ""
+    streams: bool = False
+    status: int = 0
+    error: str = ""
+    message: str = ""
+    upstream_id: str = ""
+    usage: Usage | None = None
+    credits: float | None = None
+    first_token: float | None = None
+    duration: float = 0.0
+    losses: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    leaving: list["Leave"] = []
+
+
+# Called exactly once when the request is over, however it ended.
+Leave = Callable[[Exchange], None]
+Observer = Callable[[Exchange], None]
