@@ -18,6 +18,7 @@ from core.ports import SecretStore, StateStore
 from core.settings import Settings
 from core.surfaces import DIALECTS
 from handlers.services import Gate, Services
+from infra.proxies import ca_bundle, read_proxy
 
 
 def join(
@@ -61,14 +62,17 @@ def join(
 
 def build_clients(settings: Settings, environ: Mapping[str, str]) -> tuple[Transport, GitHub]:
     """Build both HTTP clients with this machine's certificates and, unless switched off, its proxy."""
-    proxies, bypass = _proxy(environ) if settings.proxy_env else ({}, _nothing)
-    bundle = next(
-        (environ[name] for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE") if environ.get(name)), None
-    )
+    proxy = read_proxy(environ if settings.proxy_env else {})
+    proxies = {"https": proxy.url}
+    bundle = ca_bundle(environ)[0] or None
     patience = settings.connect_timeout
     return (
-        Transport(now=time.time, connect_timeout=patience, ca_bundle=bundle, proxies=proxies, bypass=bypass),
-        GitHub(now=time.time, connect_timeout=patience, ca_bundle=bundle, proxies=proxies, bypass=bypass),
+        Transport(
+            now=time.time, connect_timeout=patience, ca_bundle=bundle, proxies=proxies, bypass=proxy.bypass
+        ),
+        GitHub(
+            now=time.time, connect_timeout=patience, ca_bundle=bundle, proxies=proxies, bypass=proxy.bypass
+        ),
     )
 
 
@@ -79,21 +83,6 @@ def _gates(settings: Settings, state: StateStore) -> tuple[Gate, ...]:
         state, settings.rate_limit, wait=settings.wait, now=time.time, sleep=time.sleep, new_owner=_hex
     )
     return (limit,)
-
-
-def _proxy(environ: Mapping[str, str]) -> tuple[dict[str, str], Callable[[str], bool]]:
-    """Read HTTPS_PROXY and NO_PROXY once, as the standard library understands them."""
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow to import; only a proxy needs it
-
-    if not any(name.lower() in {"https_proxy", "all_proxy"} for name in environ):
-        return {}, _nothing
-    found = getproxies()
-    proxy = found.get("https") or found.get("all")
-    return ({"https": proxy} if proxy else {}), lambda host: bool(proxy_bypass(host))
-
-
-def _nothing(_host: str) -> bool:
-    return False
 
 
 def _hex() -> str:

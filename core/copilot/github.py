@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from core.copilot.wire import proxy_address
+from core.copilot.wire import Origin, proxy_address
 
 _DEFAULT_LIMIT: Final = 4 * 1024 * 1024
 
@@ -59,8 +59,7 @@ class GitHub:
         from core.copilot.session import Session, receive, send  # noqa: PLC0415
 
         deadline = self._now() + timeout
-        at = urlsplit(url)
-        proxied = bool(self._proxy) and at.scheme == "https" and not self._bypass(at.hostname or "")
+        proxied = bool(self._proxy) and url.startswith("https:") and not self._bypass(_authority(url))
         proxy = proxy_address(self._proxy) if self._proxy and proxied else None
         patience = (min(self._connect_timeout, timeout), timeout)
         with (
@@ -70,3 +69,8 @@ class GitHub:
             received = receive(response, limit, is_late=lambda: self._now() > deadline)
             lowered = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, lowered, received)
+
+
+def _authority(url: str) -> str:
+    at = urlsplit(url)
+    return Origin(at.scheme, at.hostname or "", at.port or 443).full_authority

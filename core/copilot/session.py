@@ -11,8 +11,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse, exceptions
 
 from core.copilot.faults import FaultKind, TransportError
+from core.copilot.obstacles import TOLD, connect_fault, tunnel_refused
 from core.copilot.transport import tls_context
-from core.copilot.wire import CONNECT_REASONS, Proxy, connect_fault, tunnel_refused
+from core.copilot.wire import Proxy
 
 _STEP: Final = 65_536  # most bytes at once; urllib3 2.6 is the first to keep to it for compressed bodies too
 _FAULTS: Final = (requests.RequestException, exceptions.HTTPError, OSError, UnicodeError)
@@ -23,8 +24,6 @@ _UNCONNECTED: Final = (
     exceptions.SSLError,
     exceptions.ProxyError,
 )
-# What `connect_fault` has words for.
-_TOLD: Final[tuple[type[OSError], ...]] = (*(kind for kind, _ in CONNECT_REASONS), TimeoutError)
 # The first that fits the error or one of its causes; nothing of these: the connection broke.
 _KINDS: Final[tuple[tuple[tuple[type[Exception], ...], FaultKind], ...]] = (
     ((exceptions.ReadTimeoutError, TimeoutError), "timeout"),
@@ -129,7 +128,7 @@ def _fault(error: BaseException, at: SplitResult, ca_bundle: str | None, *, prox
     if refused := next((found for cause in causes if (found := _TUNNEL.search(str(cause)))), None):
         return tunnel_refused(refused[1])
     if any(isinstance(cause, _UNCONNECTED) for cause in causes):
-        told = (cause for cause in causes if isinstance(cause, _TOLD))
+        told = (cause for cause in causes if isinstance(cause, TOLD))
         return connect_fault(at.hostname or "", next(told, OSError()), proxied=proxied)
     return _broken(causes, _HEAD)
 

@@ -28,7 +28,8 @@ class Transport:
     """Sends requests over kept-alive connections; shared by all threads.
 
     `ca_bundle` is a file or folder of certificates (None: certifi's). `proxies` maps `https` to an `http://` proxy URL;
-    `bypass` says which hosts are reached directly. Plain http never goes through a proxy: it is for loopback only.
+    `bypass` says of a `host:port` whether it is reached directly. Plain http never goes through a proxy: it is for
+    loopback only.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Transport:
                     return connection
                 connection.close()
         secure = origin.scheme == "https"
-        proxied = self._proxy is not None and secure and not self._bypass(origin.host)
+        proxied = self._proxy is not None and secure and not self._bypass(origin.full_authority)
         proxy = proxy_address(self._proxy) if self._proxy and proxied else None
         tls = self._context() if secure else None
         return connect(origin, proxy=proxy, tls=tls, timeout=self._connect_timeout)
@@ -307,7 +308,7 @@ def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=None if folder else at, capath=at if folder else None)
     except OSError as error:
         raise TransportError(
-            "connect", "the certificate bundle cannot be read (REQUESTS_CA_BUNDLE)"
+            "connect", "the certificate bundle cannot be read (REQUESTS_CA_BUNDLE)", "bundle"
         ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context

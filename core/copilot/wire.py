@@ -2,20 +2,28 @@
 
 import base64
 import contextlib
+import re
 import select
 import socket
 import ssl
 import sys
+import time
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from core.copilot.faults import TransportError
+from core.copilot.obstacles import connect_fault, tunnel_refused
 
 _PORTS: Final = {"https": 443, "http": 80}
 # Seconds for an address that has another one behind it: a broken IPv6 route must not cost the whole limit.
 _FIRST_TRY: Final = 3.0
 _READ: Final = 65_536
 _PROXY_HEAD: Final = 16_384
+_STATUS: Final = re.compile(rb"[0-9]{3}")
+_OTHER_PROXY: Final = "only http:// proxies are supported (they carry TLS by CONNECT): name one in HTTPS_PROXY, or pass --no-proxy-env"
+_BAD_PROXY: Final = (
+    "the proxy's URL is not valid; in its user and password, percent-encode all but letters and digits"
+)
 
 
 class Origin(NamedTuple):
@@ -28,8 +36,14 @@ class Origin(NamedTuple):
     @property
     def authority(self) -> str:
         """The `host` header: without the scheme's own port."""
+        host, _, _ = self.full_authority.rpartition(":")
+        return host if self.port == _PORTS[self.scheme] else self.full_authority
+
+    @property
+    def full_authority(self) -> str:
+        """Host and port, whichever it is: what a tunnel and NO_PROXY name."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        return f"{host}:{self.port}"
 
 
 class Proxy(NamedTuple):
@@ -139,25 +153,19 @@ def _first_open(host: str, port: int, timeout: float) -> socket.socket:
 def _tunnel(origin: Origin, proxy: Proxy, timeout: float) -> socket.socket:
     sock = _socket(proxy.host, proxy.port, timeout)
     try:
-        host = f"[{origin.host}]" if ":" in origin.host else origin.host
-        target = f"{host}:{origin.port}"
+        target = origin.full_authority
         credentials = f"proxy-authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
         sock.sendall(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{credentials}\r\n".encode("latin-1"))
-        head = _proxy_reply(sock)
+        head = _proxy_reply(sock, time.monotonic() + timeout)
+        sock.settimeout(timeout)
     except OSError:
         sock.close()
         raise
     status = head.split(b" ", 2)[1:2]
-    if status != [b"200"]:
+    if not head.endswith(b"\r\n\r\n") or status != [b"200"]:
         sock.close()
-        raise tunnel_refused(status[0].decode("latin-1") if status and status[0].isdigit() else "")
+        raise tunnel_refused(status[0].decode("latin-1") if status and _STATUS.fullmatch(status[0]) else "")
     return sock
-
-
-def tunnel_refused(status: str) -> TransportError:
-    """Build the error for a proxy that answered CONNECT with this status (empty: with none)."""
-    hint = "; check its user and password" if status == "407" else ""
-    return TransportError("connect", f"the proxy refused the tunnel ({status or 'no HTTP status'}{hint})")
 
 
 def proxy_address(proxy: str) -> Proxy:
@@ -166,46 +174,27 @@ def proxy_address(proxy: str) -> Proxy:
         at = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         port = at.port or 80
     except ValueError:
-        raise TransportError("connect", "the proxy's URL is not valid") from None
-    if at.scheme != "http" or not at.hostname:
-        raise TransportError("connect", "only http:// proxies are supported (they carry TLS by CONNECT)")
+        raise TransportError("connect", _BAD_PROXY, "proxy_url") from None
+    if at.scheme != "http":
+        raise TransportError("connect", _OTHER_PROXY, "proxy_url")
+    if not at.hostname or at.path not in {"", "/"} or at.query or at.fragment:
+        raise TransportError("connect", _BAD_PROXY, "proxy_url")
     if at.username is None:
         return Proxy(at.hostname, port, "")
     pair = f"{unquote(at.username)}:{unquote(at.password or '')}".encode()
     return Proxy(at.hostname, port, f"Basic {base64.b64encode(pair).decode()}")
 
 
-def _proxy_reply(sock: socket.socket) -> bytes:
+def _proxy_reply(sock: socket.socket, until: float) -> bytes:
     # Byte by byte, once a connection: what follows the head belongs to TLS.
     head = bytearray()
     while not head.endswith(b"\r\n\r\n") and len(head) < _PROXY_HEAD:
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        sock.settimeout(left)
         byte = sock.recv(1)
         if not byte:
             break
         head += byte
     return bytes(head)
-
-
-def connect_fault(host: str, error: OSError | UnicodeError, *, proxied: bool) -> TransportError:
-    """Say why there is no connection to `host`."""
-    by_way = " through the proxy" if proxied else ""
-    if isinstance(error, TimeoutError):
-        return TransportError("timeout", f"{host} did not accept a connection{by_way} in time")
-    for kind, reason in CONNECT_REASONS:
-        if isinstance(error, kind):
-            return TransportError("connect", f"cannot connect to {host}{by_way}: {reason}")
-    return TransportError(
-        "connect",
-        f"cannot connect to {host}{by_way}: {getattr(error, 'strerror', None) or 'network error'}",
-    )
-
-
-CONNECT_REASONS: Final[tuple[tuple[type[OSError], str], ...]] = (
-    (
-        ssl.SSLCertVerificationError,
-        "its certificate is not trusted here (behind a company proxy, set REQUESTS_CA_BUNDLE)",
-    ),
-    (ssl.SSLError, "the TLS handshake failed"),
-    (socket.gaierror, "its name cannot be resolved (is the network up?)"),
-    (ConnectionRefusedError, "the connection was refused"),
-)

@@ -17,7 +17,7 @@ from infra.cli.session import Session
 from infra.settings import FILE_NAME
 
 LIBRARIES: Final = ("click", "flask", "msgspec", "rich", "waitress", "werkzeug")
-PROXY_VARIABLES: Final = ("HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE")
+PROXY_VARIABLES: Final = ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 @click.command("debug")
