@@ -37,9 +37,10 @@ async def deliver(transport: asyncio.Transport, writable: asyncio.Event, reply: 
         await asyncio.sleep(how.first_byte_delay)
     if reply.pieces is None:
         return await _deliver_whole(transport, reply)
-    budget = how.cut_after
-    for number, piece in enumerate(_written(reply.pieces, how)):
+    budget, stamps = how.cut_after, Stamps()
+    for number, ready in enumerate(_written(reply.pieces, how, stamps)):
         await _wait_turn(number, how, writable)
+        piece = stamps.apply(ready) if how.stamp else ready  # now, not before the pause
         if 0 <= budget <= len(piece):
             return await _cut(transport, _chunk(piece[:budget]), how)
         budget -= len(piece) if budget >= 0 else 0
@@ -78,12 +79,11 @@ def _chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
 
 
-def _written(pieces: list[bytes], how: Delivery) -> Iterator[bytes]:
-    """Yield what each write carries."""
-    stamps = Stamps()
+def _written(pieces: list[bytes], how: Delivery, stamps: Stamps) -> Iterator[bytes]:
+    """Yield what each write carries; only what is compressed is stamped here."""
     gzip = zlib.compressobj(wbits=31) if how.gzip else None
     for piece in _grouped(pieces, how.events_per_write):
-        stamped = stamps.apply(piece) if how.stamp else piece
+        stamped = stamps.apply(piece) if how.stamp and how.gzip else piece
         text = stamped.replace(b"\n", b"\r\n") if how.crlf else stamped
         if gzip is not None:
             yield gzip.compress(text) + gzip.flush(zlib.Z_SYNC_FLUSH)
