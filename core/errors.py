@@ -4,6 +4,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from core.redaction import redact
+
 ErrorKind = Literal[
     "invalid_request",  # the client's request is malformed or impossible; `param` holds the JSON path
     "unsupported_feature",  # the target model cannot say what the request says; `param` names the field
@@ -49,7 +51,7 @@ STATUS: Final[dict[ErrorKind, int]] = {
 class GatewayError(Exception):
     """Anything that ends a request; handlers let it rise, the surface renders it.
 
-    message: one or two sentences for the person who reads the client's error.
+    message: one or two sentences for the person who reads the client's error; a secret in it is taken out.
     param: JSON path of the offending member (`$.messages[0].content`), where one exists.
     code: upstream's or our own machine-readable code (`model_not_supported`).
     retry_after: seconds after which a retry may help.
@@ -72,8 +74,8 @@ class GatewayError(Exception):
         details: dict[str, object] | None = None,
         upstream_request_id: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redact(message)
+        super().__init__(self.message)
         self.kind: ErrorKind = kind
         self.status = STATUS[kind] if status is None else status
         self.param = param

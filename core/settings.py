@@ -1,16 +1,23 @@
 """Settings: one frozen value, read once in `infra` (flag > environment > file > default)."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from msgspec import Struct
+
+from core.redaction import remember
 
 Identity = Literal["vscode", "direct"]
 
 
 class Secret(str):
-    """Text that hides itself in `repr`, so that a logged settings value shows no secret."""
+    """Text that hides itself in `repr`, and that `core.redaction` takes out of all other text from its making on."""
 
     __slots__ = ()
+
+    def __new__(cls, value: str) -> Self:
+        """Make this value known as a secret."""
+        remember(value)
+        return super().__new__(cls, value)
 
     def __repr__(self) -> str:
         return "Secret('***')" if self else "Secret('')"
@@ -51,6 +58,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     show_token: bool = False
     proxy_env: bool = True  # honour HTTPS_PROXY and NO_PROXY
     log_format: Literal["text", "json"] = "text"
+    log_file: str = ""  # empty: `gateway.log` in the data directory; "off": none
+    log_file_bytes: int = 10 * 1024 * 1024  # a longer one is put aside, and a new one begun
+    log_file_count: int = 5  # how many of those are kept
+    capture_dir: str = ""  # where whole exchanges are kept for bug reports; empty: nowhere
+    capture_bodies: Literal["redacted", "full"] = "redacted"
     store_responses: bool = False
     store_ttl: float = 30 * 24 * 3600.0  # how long a stored response is kept
     upstream_count_tokens: bool = True

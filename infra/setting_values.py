@@ -133,6 +133,12 @@ def _port(value: int) -> int:
     return value
 
 
+def _count(value: int) -> int:
+    if value < 1:
+        raise BadValueError("a whole number above 0")
+    return value
+
+
 def _not_negative(value: float) -> float:
     if not (math.isfinite(value) and value >= 0):
         raise BadValueError("a number of seconds, 0 or more")
@@ -176,6 +182,8 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "api_key": _header_text,
     "rate_limit": _not_negative,
     "max_body_bytes": _positive,
+    "log_file_bytes": _positive,
+    "log_file_count": _count,
     "store_ttl": _positive,
     "connect_timeout": _positive,
     "first_byte_timeout": _positive,
