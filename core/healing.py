@@ -5,6 +5,7 @@ raised by the reply itself. The second refusal is final.
 """
 
 import logging
+from collections.abc import Callable
 
 from core.call import Call
 from core.copilot.client import CopilotClient, UpstreamReply
@@ -16,10 +17,13 @@ _log = logging.getLogger("gateway")
 class HealingCall:
     """A call under way. `call` is what was last sent: after a repair its repairs and losses say so."""
 
-    def __init__(self, copilot: CopilotClient, call: Call) -> None:
+    def __init__(
+        self, copilot: CopilotClient, call: Call, *, wanted: Callable[[], None] | None = None
+    ) -> None:
         self.call = call
         self._copilot = copilot
-        self._pending = copilot.begin(call.outgoing)
+        self._wanted = wanted
+        self._pending = copilot.begin(call.outgoing, wanted=wanted)
         self._healed = False
 
     def open(self) -> UpstreamReply:
@@ -54,5 +58,5 @@ class HealingCall:
         )
         self._healed = True
         self.call = healed
-        self._pending = self._copilot.begin(healed.outgoing)
+        self._pending = self._copilot.begin(healed.outgoing, wanted=self._wanted)
         return True

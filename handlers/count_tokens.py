@@ -10,7 +10,7 @@ from core.count import estimate_tokens
 from core.dialects.messages import MESSAGES
 from core.errors import GatewayError
 from core.outgoing import Outgoing
-from handlers.deadline import current_deadline
+from handlers.deadline import ask
 from handlers.reply import JSON, client_betas
 from handlers.services import Services, services
 
@@ -53,9 +53,7 @@ def _upstream_count(given: Services, call: Call) -> int | None:
         headers=call.outgoing.headers,
     )
     try:
-        patience = current_deadline().slice(given.settings.first_byte_timeout)
-        upstream = given.copilot.open(outgoing, patience=patience)
-        count = msgspec.json.decode(upstream.read_all(), type=Count).input_tokens
+        count = msgspec.json.decode(ask(given.copilot, outgoing), type=Count).input_tokens
     except (GatewayError, msgspec.DecodeError) as error:
         log.info("count_tokens.estimated reason=%r", str(error))
         return None

@@ -6,7 +6,7 @@ from core import embeddings
 from core.errors import InvalidRequestError
 from core.outgoing import Outgoing
 from core.route import resolve
-from handlers.deadline import current_deadline
+from handlers.deadline import ask
 from handlers.record import admit, exchange
 from handlers.reply import JSON
 from handlers.services import services
@@ -30,8 +30,7 @@ def create() -> Response:
     replies: list[embeddings.EmbeddingsReply] = []
     left = len(asked.inputs)
     for body in embeddings.encode_batches(sent, model.id, model.max_inputs):
-        patience = current_deadline().slice(settings.first_byte_timeout)
-        reply = given.copilot.open(Outgoing(path="/embeddings", body=body), patience=patience).read_all()
+        reply = ask(given.copilot, Outgoing(path="/embeddings", body=body))
         expected = min(left, model.max_inputs or embeddings.DEFAULT_BATCH)
         replies.append(embeddings.decode_reply(reply, expected))
         left -= expected

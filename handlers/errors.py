@@ -8,8 +8,10 @@ from werkzeug.exceptions import HTTPException
 
 from core.dialect import Dialect
 from core.errors import ErrorKind, GatewayError
+from core.exchange import CLIENT_LEFT
 from core.ports import StoreError
 from core.surfaces import surface_named
+from handlers.deadline import ClientLeftError
 from handlers.record import exchange, note_error
 from handlers.reply import JSON
 
@@ -28,6 +30,7 @@ KIND_OF_STATUS: Final[dict[int, ErrorKind]] = {
 # Retrying these soon only costs; both vendors' SDKs obey `x-should-retry`.
 FINAL_KINDS: Final = frozenset({"quota_exceeded", "login_required", "permission"})
 LONGEST_RETRY_AFTER: Final = 300
+CLOSED_REQUEST: Final = 499  # what proxies log for a client that went before its answer
 
 
 def install(app: Flask) -> None:
@@ -35,6 +38,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(GatewayError, render)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(StoreError, _on_store_error)
+    app.register_error_handler(ClientLeftError, _on_client_left)
     app.register_error_handler(Exception, _on_defect)
 
 
@@ -78,6 +82,11 @@ def _on_http_exception(error: HTTPException) -> Response:
 def _on_store_error(error: StoreError) -> Response:
     log.error("store.failed message=%r", str(error))
     return render(GatewayError(str(error), kind="overloaded", code="store_unavailable"))
+
+
+def _on_client_left(_error: ClientLeftError) -> Response:
+    exchange().error = CLIENT_LEFT
+    return Response(status=CLOSED_REQUEST)  # which nobody reads
 
 
 def _on_defect(error: Exception) -> Response:

@@ -14,7 +14,7 @@ from core.exchange import CLIENT_LEFT, Exchange
 from core.healing import HealingCall
 from core.settings import Settings
 from core.stored.turn import Turn
-from handlers.deadline import Deadline, current_deadline
+from handlers.deadline import ClientLeftError, Deadline, current_deadline
 from handlers.record import admit, exchange, note_error
 from handlers.services import Services, services
 
@@ -22,12 +22,9 @@ log = logging.getLogger("gateway")
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
-# Where a server offers it: a callable that says, without writing, whether the client has left.
-CLIENT_GONE: Final = "gateway.client_gone"
 TRAILER: Final = (
     0.05  # seconds for the end of the body after its terminal event, so that the connection can be kept
 )
-PATIENCE: Final = 60.0  # a slice of silence; the client ends it for good after `idle_timeout`
 # A proxy that buffers would undo the streaming.
 STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -57,17 +54,20 @@ def client_betas() -> tuple[str, ...]:
 
 
 def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
-    pending = HealingCall(given.copilot, call)
     deadline = current_deadline()
-    while (upstream := pending.wait(deadline.slice(PATIENCE))) is None:
-        pass
+    pending = HealingCall(given.copilot, call, wanted=deadline.check)
+    upstream: UpstreamReply | None = None
     try:
+        while (upstream := pending.wait(deadline.slice())) is None:
+            pass
         if call.lane.passes_through:
-            body = call.complete(upstream.read_all(slices=lambda: deadline.slice(PATIENCE)))
+            body = call.complete(upstream.read_all(slices=deadline.slice))
         else:
             body = _fold(call, upstream, deadline)
     finally:
-        upstream.close()
+        pending.close()
+        if upstream is not None:
+            upstream.close()
     if turn is not None:
         body = turn.complete(body)
     return Response(body, mimetype=JSON, headers=_headers(pending.call, upstream))
@@ -75,15 +75,15 @@ def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
 
 def _fold(call: Call, upstream: UpstreamReply, deadline: Deadline) -> bytes:
     collector = call.collector()
-    while not collector.done and (chunk := upstream.read(deadline.slice(PATIENCE))) != b"":
+    while not collector.done and (chunk := upstream.read(deadline.slice())) != b"":
         if chunk is not None:
             collector.feed(chunk)
     return collector.close()[0]
 
 
 def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
-    pending = HealingCall(given.copilot, call)
     deadline = current_deadline()
+    pending = HealingCall(given.copilot, call, wanted=deadline.check)
     upstream = pending.wait(deadline.slice(given.settings.commit_after))
     relay = call.relay() if turn is None else turn.watch(call.relay())
     session = ReplyStream(
@@ -92,7 +92,6 @@ def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
         pending,
         upstream,
         given.settings,
-        client_gone=_client_gone(),
         deadline=deadline,
         about=exchange(),
         ticks=given.ticks,
@@ -102,12 +101,6 @@ def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
     # A generator that was never started runs no `finally`, so closing is asked of the response as well.
     response.call_on_close(session.close)
     return response
-
-
-def _client_gone() -> Callable[[], bool]:
-    """Return what tells that the client has left, where the server can tell; nobody has left elsewhere."""
-    gone: Callable[[], bool] | None = request.environ.get(CLIENT_GONE)
-    return gone or (lambda: False)
 
 
 def _headers(call: Call, upstream: UpstreamReply | None) -> dict[str, str]:
@@ -140,7 +133,6 @@ class ReplyStream:
         upstream: UpstreamReply | None,
         settings: Settings,
         *,
-        client_gone: Callable[[], bool],
         deadline: Deadline,
         about: Exchange,
         ticks: Callable[[], float],
@@ -153,13 +145,14 @@ class ReplyStream:
         self._relay = relay
         self._tick = settings.commit_after
         self._heartbeat = settings.heartbeat
-        self._client_gone = client_gone
         self._deadline = deadline
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield whole events as upstream sends them, and a ping wherever it is silent."""
         try:
             yield from self._relayed()
+        except ClientLeftError:
+            return
         except GatewayError as error:
             log.warning("stream.failed kind=%s message=%r", error.kind, error.message)
             yield self._fail(error)
@@ -190,8 +183,6 @@ class ReplyStream:
         while not self._relay.done:
             chunk = self._listen()
             if chunk is None:
-                if self._client_gone():
-                    return
                 silence += self._tick
                 if silence >= next_ping:
                     yield self._ping

@@ -66,15 +66,20 @@ class CopilotClient:
         self.why_unsupported: Callable[[Outgoing], str] = lambda _outgoing: ""
 
     def begin(
-        self, outgoing: Outgoing, *, method: str = "POST", patience: float | None = None
+        self,
+        outgoing: Outgoing,
+        *,
+        method: str = "POST",
+        patience: float | None = None,
+        wanted: Callable[[], None] | None = None,
     ) -> "PendingReply":
         """Prepare a request; nothing is sent before the first `wait`.
 
         `patience` is how many seconds the head of the reply may take in all; None: `first_byte_timeout`.
+        `wanted` is called when a token is there and before anything is sent: it raises when nobody wants the answer.
         """
-        return PendingReply(
-            self, outgoing, method, self.settings.first_byte_timeout if patience is None else patience
-        )
+        patience = self.settings.first_byte_timeout if patience is None else patience
+        return PendingReply(self, outgoing, method, patience, wanted)
 
     def open(
         self, outgoing: Outgoing, *, method: str = "POST", patience: float | None = None
@@ -106,8 +111,16 @@ class PendingReply:
     initiator, because upstream turned the first away before it counted.
     """
 
-    def __init__(self, client: CopilotClient, outgoing: Outgoing, method: str, patience: float) -> None:
+    def __init__(
+        self,
+        client: CopilotClient,
+        outgoing: Outgoing,
+        method: str,
+        patience: float,
+        wanted: Callable[[], None] | None,
+    ) -> None:
         self._client = client
+        self._wanted = wanted
         self._outgoing = outgoing
         self._method = method
         self._attempt: Pending | None = None
@@ -146,6 +159,8 @@ class PendingReply:
     def _current(self) -> Pending:
         if self._attempt is None:
             token = self._token = self._client.tokens.current()
+            if self._wanted is not None:
+                self._wanted()
             self._attempt = self._client.transport.send(
                 self._method,
                 token.base_url + self._outgoing.path,
