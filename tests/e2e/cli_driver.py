@@ -86,6 +86,11 @@ class Started:
                 self._ready.set()
         self._ready.set()
 
+    def is_ready(self) -> bool:
+        """Wait until it listens or has ended; say whether it listens."""
+        assert self._ready.wait(PATIENCE)
+        return any(line.startswith("Listening on ") for line in self.said)
+
     def url(self) -> str:
         assert self._ready.wait(PATIENCE)
         (line,) = [line for line in self.said if line.startswith("Listening on ")]
