@@ -11,6 +11,9 @@ from core.canonical import Usage
 CLIENT_LEFT = "client_left"
 
 
+def _nothing() -> None: ...
+
+
 class Exchange(Struct, kw_only=True):
     """What became of a request. Filled in as it goes; whole once `Services.observers` are told of it.
 
@@ -19,9 +22,10 @@ class Exchange(Struct, kw_only=True):
     surface: `chat`, `responses`, `messages`, `count_tokens`, `embeddings`; "" for what asks no model.
     requested: the model id as the client wrote it. model: the catalogue's id. upstream: the dialect spoken there.
     status: of the answer. error: the kind of a `GatewayError`, also one that a stream ended with, or CLIENT_LEFT; "" when all
-    went well. message: that error's text, for the operator. upstream_id: `x-github-request-id`.
+    went well. message: that error's text, for the operator. code, retry_after: that error's, too. upstream_id:
+    `x-github-request-id`. admitted: whether every gate let it pass, so that what failed later failed upstream.
     first_token: seconds until the first byte of a reply, pings aside. duration: seconds until the last byte.
-    credits: what it cost in AI credits, None where nobody can say.
+    credits: what it cost in AI credits, None where nobody can say. wanted: raises when nobody waits for the answer any more.
     """
 
     id: str
@@ -37,6 +41,9 @@ class Exchange(Struct, kw_only=True):
     status: int = 0
     error: str = ""
     message: str = ""
+    code: str = ""
+    retry_after: int | None = None
+    admitted: bool = False
     upstream_id: str = ""
     usage: Usage | None = None
     credits: float | None = None
@@ -45,6 +52,7 @@ class Exchange(Struct, kw_only=True):
     losses: tuple[str, ...] = ()
     repairs: tuple[str, ...] = ()
     leaving: list["Leave"] = []
+    wanted: Callable[[], None] = _nothing
 
 
 # Called exactly once when the request is over, however it ended.

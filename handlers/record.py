@@ -8,6 +8,7 @@ from flask import Response, g, request
 
 from core.errors import GatewayError
 from core.exchange import Exchange
+from handlers.deadline import current_deadline
 from handlers.services import Services, services
 
 log = logging.getLogger("gateway")
@@ -32,15 +33,18 @@ def exchange() -> Exchange:
 
 def admit(asked: Exchange) -> None:
     """Let a request pass every gate, now that its model is known. Raises what a gate raises."""
+    asked.wanted = current_deadline().check
     for gate in services().gates:
         leave = gate.enter(asked)
         if leave is not None:
             asked.leaving.append(leave)
+    asked.admitted = True
 
 
 def note_error(asked: Exchange, error: GatewayError) -> None:
     """Keep what a request failed with."""
     asked.error, asked.message = error.kind, error.message
+    asked.code, asked.retry_after = error.code or "", error.retry_after
     asked.upstream_id = error.upstream_request_id or asked.upstream_id
 
 
