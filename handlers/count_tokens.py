@@ -55,7 +55,7 @@ def _upstream_count(given: Services, call: Call) -> int | None:
     try:
         count = msgspec.json.decode(ask(given.copilot, outgoing), type=Count).input_tokens
     except (GatewayError, msgspec.DecodeError) as error:
-        log.info("count_tokens.estimated reason=%r", str(error))
+        log.info("count_tokens.estimated reason=%s", getattr(error, "kind", type(error).__name__))
         return None
     return count if count > 1 else None
 

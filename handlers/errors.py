@@ -61,7 +61,6 @@ def render(error: GatewayError) -> Response:
         headers["x-should-retry"] = "false"
     if error.upstream_request_id:
         headers["x-github-request-id"] = error.upstream_request_id
-    log.info("request.refused kind=%s status=%d message=%r", error.kind, encoded.status, error.message)
     return Response(encoded.body, encoded.status, headers=headers, mimetype=JSON)
 
 

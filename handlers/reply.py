@@ -154,7 +154,7 @@ class ReplyStream:
         except ClientLeftError:
             return
         except GatewayError as error:
-            log.warning("stream.failed kind=%s message=%r", error.kind, error.message)
+            log.warning("stream.failed kind=%s code=%s id=%s", error.kind, error.code, self._about.id)
             yield self._fail(error)
         except Exception:
             log.exception("stream.crashed")

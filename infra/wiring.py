@@ -14,6 +14,7 @@ from core.copilot.github import GitHub
 from core.copilot.token import CopilotTokens
 from core.copilot.transport import Transport
 from core.copilot.usage import fetch_quota
+from core.exchange import Observer
 from core.ports import SecretStore, StateStore
 from core.settings import Settings
 from core.surfaces import DIALECTS
@@ -29,6 +30,7 @@ def join(
     clients: tuple[Transport, GitHub],
     keys: KeyRing | None,
     forget_login: Callable[[], None] = lambda: None,
+    observers: tuple[Observer, ...] = (),
 ) -> Services:
     """Build the services. forget_login: makes `secrets` read the login anew, where it has a memory."""
     transport, github = clients
@@ -42,7 +44,9 @@ def join(
         wait=time.sleep,
         forget_login=forget_login,
     )
-    copilot = CopilotClient(settings, tokens, transport, now=time.time, new_id=lambda: str(uuid4()))
+    copilot = CopilotClient(
+        settings, tokens, transport, now=time.time, new_id=lambda: str(uuid4()), ticks=time.monotonic
+    )
     catalogue = Catalogue(settings, copilot, state, now=time.time, new_id=_hex)
     auto = AutoMode(copilot, state, now=time.time, new_id=_hex, wait=time.sleep)
     return Services(
@@ -55,6 +59,7 @@ def join(
         quota=lambda: fetch_quota(github, settings, tokens.github_token(), now=time.time),
         keys=keys,
         gates=_gates(settings, state),
+        observers=observers,
         now=time.time,
         new_id=_new_id,
     )

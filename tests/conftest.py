@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.cli.logs import OURS
+from infra.logs.setup import OURS
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,10 @@ from core.copilot.device_login import DeviceLogin
 from core.errors import GatewayError
 from core.ports import GITHUB_TOKEN, SecretStore
 from core.settings import Secret, Settings
-from infra.cli import exits, logs
+from infra.cli import exits
 from infra.cli.console import is_terminal, say
 from infra.cli.login import log_in
+from infra.logs.setup import configure
 from infra.settings import ambient_token
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Session:
         self, settings: Settings, *, serving: bool = False, secrets: SecretStore | None = None
     ) -> None:
         """secrets: where the login is kept, if not on this machine; then no token of this machine is used."""
-        logs.configure(settings, serving=serving)
+        configure(settings, serving=serving)
         self.secrets = secret_store(settings) if secrets is None else secrets
         if secrets is not None:
             settings = msgspec.structs.replace(settings, github_token=Secret(""))

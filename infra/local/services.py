@@ -12,6 +12,7 @@ from core.settings import Settings
 from handlers.services import Services
 from infra.local.secrets import FileSecretStore
 from infra.local.state import STATE_FILE, SqliteStateStore
+from infra.logs.requests import log_request
 from infra.wiring import build_clients, join
 
 
@@ -25,6 +26,7 @@ def build_services(settings: Settings, secrets: SecretStore | None = None) -> Se
         state=state,
         clients=build_clients(settings, os.environ),
         keys=key_ring(settings, ManagedKeys(state, time.time)),
+        observers=(log_request,),
     )
 
 

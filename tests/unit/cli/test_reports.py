@@ -1,9 +1,7 @@
-"""What the commands print: models, usage, debug, the introduction, the log."""
+"""What the commands print: models, usage, debug, the introduction."""
 
-import logging
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from core.copilot.headers import VERSION
@@ -12,7 +10,6 @@ from core.model import Model, Prices
 from core.settings import Secret, Settings
 from infra.cli import debug, models, usage
 from infra.cli.console import plain
-from infra.cli.logs import JsonFormatter, TextFormatter
 from infra.cli.start import base_url, introduction
 
 
@@ -110,27 +107,6 @@ def test_introduction_says_how_to_point_clients_here() -> None:
     assert "OPENAI_BASE_URL=http://127.0.0.1:4141/v1 " in text
     assert "ANTHROPIC_BASE_URL=http://127.0.0.1:4141 " in text
     assert "API_KEY=the gateway's key" in text
-
-
-def record(message: str, *, failed: bool = False) -> logging.LogRecord:
-    error = RuntimeError("boom")
-    trace = (RuntimeError, error, None) if failed else None
-    return logging.LogRecord(
-        "gateway", logging.WARNING, __file__, 1, "stream.failed message=%s", (message,), trace
-    )
-
-
-def test_log_line_cannot_steer_the_terminal() -> None:
-    line = TextFormatter().format(record("\x1b[2Jgone"))
-    assert line.endswith("warning stream.failed message=\N{REPLACEMENT CHARACTER}[2Jgone")
-
-
-def test_json_log_is_one_object_a_line_whatever_is_logged() -> None:
-    line = JsonFormatter().format(record("two\nlines \ud800", failed=True))
-    told = msgspec.json.decode(line, type=dict[str, str])
-    assert "\n" not in line
-    assert (told["level"], told["message"]) == ("warning", "stream.failed message=two\nlines ?")
-    assert told["traceback"].endswith("RuntimeError: boom")
 
 
 def test_text_from_upstream_loses_its_control_characters() -> None:
