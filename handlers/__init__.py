@@ -36,6 +36,7 @@ def create_app(services: Services, only: str | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # a redirect would lose the body
     app.extensions[EXTENSION] = services
     for prefix in PREFIXES:
         for endpoint in _chosen(ENDPOINTS, only):
@@ -55,5 +56,5 @@ def _chosen(endpoints: Iterable[ModuleType], only: str | None) -> list[ModuleTyp
 
 
 def _finish(response: Response) -> Response:
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    guard.defend(response.headers)
     return record.close_with(response)

@@ -1,66 +1,96 @@
-"""Who may call: checks before any handler runs. Trust never comes from the peer's address."""
+"""Who may call: what is judged by a request's head, before its body is read. Trust never comes from the peer's address."""
 
-import re
-from collections.abc import Iterable
-from ipaddress import ip_address
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
 
-from flask import Request, request
+from flask import Request, Response, request
+from werkzeug.datastructures import Headers
 
 from core.access.caller import Caller
 from core.access.keys import KeyRing
-from core.copilot.hosts import is_loopback
-from core.errors import GatewayError
-from core.settings import Settings
+from core.errors import ErrorKind, GatewayError
+from handlers.hosts import check_host
+from handlers.origins import check_origin, preflight, share
 from handlers.record import exchange
-from handlers.services import services
+from handlers.services import Services, services
 
-LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-# Under this environ key a server leaves the domain that its platform serves for this gateway, not what a client says.
-OWN_HOST: Final = "gateway.own_host"
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+# Under these environ keys a server leaves what it found wrong, for an answer in the surface's envelope: (status, words)
+# for what is no proper request, and True where it read no body because `body_allowance` said so.
+FAULT: Final = "gateway.fault"
+WITHHELD: Final = "gateway.body_withheld"
 # Liveness is asked by machines that hold no key; it says nothing but "ok". The login page asks for a key by itself.
 OPEN_PATHS: Final = frozenset({"/healthz", "/login"})
-# Nothing but a name or an address, and a port. Whoever sends more (user names, lists, paths) means to mislead.
-_AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^][\s@:/?#\\,]+))(?::[0-9]{0,5})?")
+# The largest body that anybody may send without a key: a form.
+LARGEST_FORM: Final = 8 * 1024
+FAULTS: Final[dict[int, ErrorKind]] = {408: "timeout", 413: "request_too_large", 500: "internal"}
+# For every answer but pages, which say their own: nothing in it is for a browser to run, frame, guess, keep or pass on.
+DEFENCES: Final = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+}
 
 
-def check() -> None:
-    """Refuse a request that may not be served. Raises `GatewayError`."""
+def check() -> Response | None:
+    """Refuse a request that may not be served, or answer a browser's question. Raises `GatewayError`."""
+    fault = request.environ.get(FAULT)
+    if fault is not None:
+        status, words = fault
+        raise GatewayError(
+            f"The request was not read: {words}.", kind=FAULTS.get(status, "invalid_request"), status=status
+        )
     given = services()
     check_host(request, given.settings)
-    check_origin(request, given.settings)
-    if request.path.rstrip("/") in OPEN_PATHS:
-        return
-    if given.keys is not None:
-        exchange().caller = identify(given.keys, request)
-    if request.method in {"POST", "PUT", "PATCH"}:
-        check_content(request)
+    check_origin(request, given)
+    if (answer := preflight(request, given)) is not None:
+        return answer
+    exchange().caller = judge(request, given)
+    if WITHHELD in request.environ:
+        # The judge changed its mind between the head and now: a store that failed, a key that was made just now.
+        raise GatewayError("The request was not read; send it again.", kind="overloaded", retry_after=1)
+    return None
 
 
-def check_host(incoming: Request, settings: Settings) -> None:
-    """Refuse foreign Host headers: a page that rebinds its own name to this address must not get in."""
-    host = _host_name(incoming.headers.get("Host", ""))
-    # Bound elsewhere (a key is then mandatory): rebinding needs a name, so a bare address is safe.
-    by_address = not is_loopback(settings.host) and _is_address(host)
-    if not (by_address or _is_ours(host, incoming, settings)):
-        raise GatewayError(
-            f"The host name '{host[:100]}' is not served here; add it to the setting `allowed_hosts`.",
-            kind="permission",
-            code="host_not_allowed",
-        )
+def body_allowance(given: Services) -> Callable[["WSGIEnvironment"], int]:
+    """Return what says by a request's head how many bytes of body it may send; 0 where it is refused.
+
+    A server that asks this first reads nothing of what nobody may send; it then calls the app without the body, which
+    refuses in the surface's envelope.
+    """
+
+    def allow(environ: "WSGIEnvironment") -> int:
+        incoming = Request(environ)
+        try:
+            check_host(incoming, given.settings)
+            check_origin(incoming, given)
+            judge(incoming, given)
+        except GatewayError:
+            return 0
+        return body_limit(incoming, given)
+
+    return allow
 
 
-def check_origin(incoming: Request, settings: Settings) -> None:
-    """Refuse requests that a foreign web page makes; one that came by an address may only ask that same address."""
-    origin = incoming.headers.get("Origin")
-    if origin is None:
-        return
-    host = _host_name(origin.partition("://")[2])
-    is_same = _is_address(host) and host == _host_name(incoming.headers.get("Host", ""))
-    if not (is_same or _is_ours(host, incoming, settings)):
-        raise GatewayError(
-            "Requests from other web pages are refused.", kind="permission", code="origin_not_allowed"
-        )
+def judge(incoming: Request, given: Services) -> Caller:
+    """Return who calls, when the head says nothing that forbids it. Raises `GatewayError`."""
+    caller = Caller()
+    if not _is_open(incoming):
+        if given.keys is not None:
+            caller = identify(given.keys, incoming)
+        if incoming.method in {"POST", "PUT", "PATCH"}:
+            check_content(incoming)
+    if (incoming.content_length or 0) > body_limit(incoming, given):
+        raise GatewayError("The request body is larger than this gateway accepts.", kind="request_too_large")
+    return caller
+
+
+def body_limit(incoming: Request, given: Services) -> int:
+    """Return how large the body may be, in bytes."""
+    largest = given.settings.max_body_bytes
+    return min(LARGEST_FORM, largest) if _is_open(incoming) else largest
 
 
 def check_content(incoming: Request) -> None:
@@ -97,21 +127,16 @@ def presented_keys(incoming: Request) -> Iterable[str]:
     return [key for key in candidates if key]
 
 
-def _host_name(authority: str) -> str:
-    """Return the host without its port, in lower case; empty for what is no plain host."""
-    match = _AUTHORITY.fullmatch(authority)
-    return "" if match is None else (match[1] or match[2]).lower().rstrip(".")
+def defend(headers: Headers) -> None:
+    """Give an answer the headers that keep browsers from making something else of it."""
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if "Content-Security-Policy" not in headers:
+        headers.extend(DEFENCES)
+    if "no-store" not in headers.get("Cache-Control", ""):
+        headers["Cache-Control"] = "no-store"
+    share(headers, request, services())
 
 
-def _is_ours(host: str, incoming: Request, settings: Settings) -> bool:
-    own: str = incoming.environ.get(OWN_HOST, "")
-    known = {settings.host.lower(), own.lower(), *(name.lower() for name in settings.allowed_hosts)}
-    return bool(host) and (host in LOOPBACK_NAMES or host in known)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _is_open(incoming: Request) -> bool:
+    return incoming.path.rstrip("/") in OPEN_PATHS

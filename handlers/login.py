@@ -12,12 +12,12 @@ from core.copilot.pending_login import LoginProgress, PendingLogin
 from core.errors import GatewayError
 from core.ports import StoreError
 from handlers.browser import session, sessions, with_session, without_session
+from handlers.guard import LARGEST_FORM
 from handlers.pages import page
 from handlers.services import services
 
 bp = Blueprint("login", __name__)
 
-LARGEST_FORM: Final = 8 * 1024  # bytes
 SIGNED_IN: Final = "signed-in"
 LOST_COOKIE: Final = (
     "The browser did not keep the session. Beyond this machine it needs https, and cookies must be allowed."

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 import awsgi  # type: ignore[import-untyped]  # publishes no types
 
 from handlers.deadline import SECONDS_LEFT, SecondsLeft
-from handlers.guard import OWN_HOST
+from handlers.hosts import OWN_HOST
 from infra.aws.events import HttpEvent
 
 _awsgi_environ = cast("Callable[[dict[str, object], object], dict[str, Any]]", awsgi.environ)  # pyright: ignore[reportUnknownMemberType]

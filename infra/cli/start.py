@@ -19,6 +19,7 @@ from infra.cli.keys import local_keys
 from infra.cli.notice import NOTICE
 from infra.cli.options import settings, show_token_option, verbose_option
 from infra.cli.session import Session
+from infra.local.patience import Patience
 from infra.settings import check_exposure
 
 ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how clients here reach them
@@ -145,6 +146,7 @@ def _serve(
     session: Session, models: Sequence[Model], choice: claude_code.Choice | None, *, dev: bool
 ) -> None:
     from handlers import create_app  # noqa: PLC0415 - Flask is slow to import, and refusals come before
+    from handlers.guard import body_allowance  # noqa: PLC0415
     from infra.local.server import serve, serve_dev  # noqa: PLC0415
 
     current, services = session.settings, session.services
@@ -170,4 +172,16 @@ def _serve(
     if dev:
         serve_dev(app, current.host, current.port, on_ready=on_ready)
         return
-    serve(app, current.host, current.port, max_body_bytes=current.max_body_bytes, on_ready=on_ready)
+    serve(
+        app, current.host, current.port,
+        allowance=body_allowance(services), patience=_patience(current), on_ready=on_ready,
+    )  # fmt: skip
+
+
+def _patience(current: Settings) -> Patience:
+    return Patience(
+        head=current.head_timeout,
+        body=current.body_timeout,
+        send=current.send_timeout,
+        keep_alive=current.keep_alive,
+    )

@@ -7,30 +7,34 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Generator, Iterable
+import time
+from collections.abc import Callable, Generator
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
+
+from infra.local.patience import Patience
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from waitress.server import BaseWSGIServer
+    from _typeshed.wsgi import WSGIApplication
+
+    from infra.local.channel import Allowance
 
 # Under this environ key an app finds a callable that says, without yielding, that the client has left.
 CLIENT_GONE: Final = "gateway.client_gone"
 HEADER_CEILING: Final = 64 * 1024
 # A client slower than the model stops the model's stream here instead of filling memory.
 UNSENT_CEILING: Final = 1024 * 1024
-# select() on Windows ends at 512 sockets.
-CONNECTIONS: Final = 500 if sys.platform == "win32" else 2048
 BACKLOG: Final = 1024
 MAX_PORT: Final = 65_535
 OPTIONS: Final[dict[str, Any]] = {
     "ident": None,
-    "connection_limit": CONNECTIONS,
     "asyncore_use_poll": True,
+    "cleanup_interval": 1,  # seconds between two looks at slow clients
+    "recv_bytes": 64 * 1024,
     # Keep reading while a reply is under way: that is how a client's leaving is seen.
     "channel_request_lookahead": 1,
     "max_request_header_size": HEADER_CEILING,
+    "max_request_body_size": sys.maxsize,  # the door measures bodies
     # Overflow would put prompts and replies into temporary files.
     "inbuf_overflow": sys.maxsize,
     "outbuf_overflow": sys.maxsize,
@@ -59,33 +63,34 @@ def serve(
     *,
     threads: int = 256,
     max_body_bytes: int = 32 * 1024 * 1024,
+    allowance: "Allowance | None" = None,
+    patience: Patience | None = None,
     on_ready: Callable[[int], None] | None = None,
 ) -> None:
     """Serve `app` until SIGINT or SIGTERM, then give open replies five seconds to end.
 
     host: a name or an IPv4 or IPv6 address. port: 0 lets the system choose.
     threads: how many replies may be open at once; a further request waits for a free thread.
-    max_body_bytes: the app's own limit; bodies of up to twice that reach the app, for a 413 in the client's dialect.
+    allowance: says by a request's head how much of a body is read; the app answers what is refused.
+    max_body_bytes: the limit of every body where there is no `allowance`.
+    patience: how slow clients may be.
     on_ready: called with the bound port once connections are accepted.
     Raises ListenError. Signals are handled only when called in the main thread.
     """
     # Imported here: `--dev` and the other commands do without it.
-    from waitress.server import create_server  # noqa: PLC0415
-
-    from infra.local.strict_http import StrictChannel  # noqa: PLC0415
+    from infra.local.channel import House  # noqa: PLC0415
+    from infra.local.doorkeeper import DoorServer  # noqa: PLC0415
 
     # It warns of waiting requests and, at the end, of unfinished threads: neither is the reader's concern.
     logging.getLogger("waitress").setLevel(logging.ERROR)
+    house = House(
+        patience=patience or Patience(),
+        max_body_bytes=max_body_bytes,
+        allowance=allowance,
+        now=time.monotonic,
+    )
     with listening(host, port) as listener:
-        made = create_server(
-            _with_client_gone(app),
-            sockets=[listener],
-            threads=threads,
-            max_request_body_size=2 * max_body_bytes,
-            **OPTIONS,
-        )
-        server = cast("BaseWSGIServer", made)  # one socket makes one server
-        server.channel_class = StrictChannel
+        server = DoorServer(app, listener, house, threads, **OPTIONS)
         with _stopped_by_signals():
             try:
                 if on_ready is not None:
@@ -147,14 +152,6 @@ def _claim(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE"), 1)  # noqa: B009
     else:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-
-def _with_client_gone(app: "WSGIApplication") -> "WSGIApplication":
-    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        environ[CLIENT_GONE] = environ["waitress.client_disconnected"]
-        return app(environ, start_response)
-
-    return wrapped
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from wsgiref.validate import validator
 import pytest
 from werkzeug.wrappers import Request
 
-from handlers.guard import OWN_HOST
+from handlers.hosts import OWN_HOST
 from infra.aws.environ import build_environ
 from infra.aws.events import NotHttpError, read_event
 from tests.unit.aws.events import API_DOMAIN, URL_DOMAIN, alb_event, rest_event, url_event

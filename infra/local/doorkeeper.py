@@ -1,0 +1,92 @@
+"""waitress's server with manners at the door: it shows slow clients out and keeps a place free for the next one."""
+
+import contextlib
+import errno
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from waitress.adjustments import Adjustments
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from infra.local.channel import DoorChannel, House
+from infra.local.patience import Phase
+
+if TYPE_CHECKING:
+    import socket
+
+    from _typeshed.wsgi import WSGIApplication
+
+# select() on Windows ends at 512 sockets.
+CONNECTIONS: Final = 500 if sys.platform == "win32" else 2048
+# Files that this many connections, each with one of its own to upstream, and everything else need.
+FILES: Final = 2 * CONNECTIONS + 256
+# Who is shown out when there is no place left, in this order; whoever is being served stays.
+SPARE: Final[tuple[Phase, ...]] = ("lingering", "idle", "head")
+# One in so many makes room at once: looking for the longest unused ones is not for every newcomer.
+SHARE: Final = 16
+
+
+class DoorServer(TcpWSGIServer):
+    """Serves one listening socket.
+
+    Connections beyond `room` take the place of unused ones; where all are in use, newcomers wait in the system's queue.
+    """
+
+    channel_class = DoorChannel
+    active_channels: dict[int, DoorChannel]  # type: ignore[assignment]  # as it is, whatever the stub says
+
+    def __init__(
+        self, app: "WSGIApplication", listener: "socket.socket", house: House, threads: int, **options: Any
+    ) -> None:
+        self.house = house
+        self.room = room_for(CONNECTIONS)
+        # waitress counts its listener and its trigger, and must be asked once more to find everybody busy.
+        options["connection_limit"] = self.room + 3
+        adjustments = Adjustments(sockets=[listener], threads=threads, **options)
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(threads)
+        place = (listener.family, listener.type, listener.proto, listener.getsockname())
+        super().__init__(
+            app, {}, _sock=listener, dispatcher=dispatcher, adj=adjustments, sockinfo=place, bind_socket=False
+        )
+
+    def accept(self) -> Any:
+        """Take the next connection; where the system has no file for it, unused ones are closed."""
+        if len(self.active_channels) >= self.room:
+            self._make_room()
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                self._make_room()
+            raise
+
+    def maintenance(self, now: float) -> None:
+        """Look at every connection, once a second; waitress's own clock may be set back, ours not."""
+        del now
+        current = self.house.now()
+        for channel in list(self.active_channels.values()):
+            channel.mind(current)
+
+    def _make_room(self) -> None:
+        """Close the connections that are unused for longest."""
+        spare = [channel for channel in self.active_channels.values() if channel.phase() in SPARE]
+        spare.sort(key=lambda channel: (SPARE.index(channel.phase()), channel.last_activity))
+        for channel in spare[: max(1, self.room // SHARE)]:
+            channel.handle_close()
+
+
+def room_for(connections: int) -> int:
+    """Let this process open as many files as it may, up to what is needed, and return how many connections fit."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return connections if soft == resource.RLIM_INFINITY else max(16, min(connections, (soft - 256) // 2))
