@@ -89,7 +89,7 @@ class DoorChannel(HTTPChannel):
 
     def writable(self) -> bool:
         """Say whether there is something to send, or to end."""
-        return self.will_close if self._lingers else bool(super().writable())
+        return not self._lingers and bool(super().writable())
 
     def handle_write(self) -> None:
         """Send what is ready; after a refusal say that this was all, and go on listening."""
@@ -121,7 +121,7 @@ class DoorChannel(HTTPChannel):
         if not self.watch.is_overdue(phase, self._served, moved, now, self.house.patience):
             return
         if phase != "body" or request is None:
-            self.will_close = True
+            self.handle_close()  # `will_close` would wait for a client that reads
             return
         with self.requests_lock:  # type: ignore[attr-defined]
             request.give_up()
