@@ -79,7 +79,6 @@ def _on_http_exception(error: HTTPException) -> Response:
 
 
 def _on_store_error(error: StoreError) -> Response:
-    log.error("store.failed message=%r", str(error))
     return render(GatewayError(str(error), kind="overloaded", code="store_unavailable"))
 
 

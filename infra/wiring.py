@@ -73,10 +73,19 @@ def build_clients(settings: Settings, environ: Mapping[str, str]) -> tuple[Trans
     patience = settings.connect_timeout
     return (
         Transport(
-            now=time.time, connect_timeout=patience, ca_bundle=bundle, proxies=proxies, bypass=proxy.bypass
+            now=time.time,
+            ticks=time.monotonic,
+            connect_timeout=patience,
+            ca_bundle=bundle,
+            proxies=proxies,
+            bypass=proxy.bypass,
         ),
         GitHub(
-            now=time.time, connect_timeout=patience, ca_bundle=bundle, proxies=proxies, bypass=proxy.bypass
+            now=time.monotonic,
+            connect_timeout=patience,
+            ca_bundle=bundle,
+            proxies=proxies,
+            bypass=proxy.bypass,
         ),
     )
 

@@ -153,15 +153,19 @@ class AutoMode:
         return session
 
     def _raise_remembered(self, scope: str) -> None:
-        if self._failure is not None and self._failure[:1] > (self._now(),) and self._failure[1] == scope:
-            raise self._failure[2].with_traceback(None)
+        if self._failure is None:
+            return
+        until, failed, failure = self._failure
+        # A pause that ends later than any does was begun before the clock was set back.
+        if failed == scope and 0 < until - self._now() <= _PATIENCE:
+            raise failure.with_traceback(None)
 
     def _drop(self, session: AutoSession) -> bool:
         """Forget this session, here and in the store; False, and keep it, when the last renewal was only just."""
         with self._lock:
             held = self._session
             if held is not None and held.token == session.token:
-                if self._now() - self._renewed_at < _RENEWAL_GAP:
+                if 0 <= self._now() - self._renewed_at < _RENEWAL_GAP:
                     return False
                 self._renewed_at = self._now()
                 self._session = None

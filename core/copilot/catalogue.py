@@ -74,7 +74,7 @@ class Catalogue:
         Raises GatewayError only when there never was a list.
         """
         listing = self._listing
-        if listing is not None and (self._is_fresh(listing) or self._now() < self._retry_at):
+        if listing is not None and (self._is_fresh(listing) or self._is_before(self._retry_at)):
             return listing.models
         if not self._lock.acquire(blocking=listing is None):
             return listing.models if listing is not None else ()
@@ -103,7 +103,7 @@ class Catalogue:
         return "" if listing is None else likely_reason(model_id, outgoing.path, listing.models)
 
     def _recheck(self) -> None:
-        if self._now() < self._recheck_at or not self._lock.acquire(blocking=False):
+        if self._is_before(self._recheck_at) or not self._lock.acquire(blocking=False):
             return
         try:
             self._recheck_at = self._now() + _PAUSE
@@ -114,10 +114,15 @@ class Catalogue:
             self._lock.release()
 
     def _is_fresh(self, listing: _Listing) -> bool:
-        return self._now() - listing.fetched_at < self._settings.catalogue_ttl
+        # A list from the future was fetched before the clock was set back.
+        return abs(self._now() - listing.fetched_at) < self._settings.catalogue_ttl
+
+    def _is_before(self, end: float) -> bool:
+        """Say whether a pause lasts; one that ends later than any does was begun before the clock was set back."""
+        return 0 < end - self._now() <= _PAUSE
 
     def _renewed(self, old: _Listing | None) -> _Listing:
-        if self._failure is not None and self._now() < self._retry_at:
+        if self._failure is not None and self._is_before(self._retry_at):
             raise self._failure.with_traceback(None)
         try:
             key = self._key()

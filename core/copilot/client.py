@@ -46,7 +46,10 @@ _POLICY: Final = re.compile(r"access denied|not authorized to use this copilot f
 
 
 class CopilotClient:
-    """Sends what the engine made; shared by all threads."""
+    """Sends what the engine made; shared by all threads.
+
+    now: unix seconds. ticks: seconds of a clock that never goes back, for waiting; None: the same clock.
+    """
 
     def __init__(
         self,
@@ -56,11 +59,13 @@ class CopilotClient:
         *,
         now: Callable[[], float],
         new_id: Callable[[], str],
+        ticks: Callable[[], float] | None = None,
     ) -> None:
         self.settings = settings
         self.tokens = tokens
         self.transport = transport
         self.now = now
+        self.ticks = ticks or now
         self.new_id = new_id
         # Asked when upstream refuses the model of a request; the catalogue puts itself here.
         self.why_unsupported: Callable[[Outgoing], str] = lambda _outgoing: ""
@@ -127,7 +132,7 @@ class PendingReply:
         self._token: CopilotToken | None = None
         self._spent: set[_Remedy] = set()
         self._patience = patience
-        self._deadline = client.now() + patience
+        self._deadline = client.ticks() + patience
 
     def wait(self, timeout: float) -> "UpstreamReply | None":
         """Drive the request for up to `timeout` silent seconds; return the reply, or None while upstream is silent.
@@ -135,9 +140,9 @@ class PendingReply:
         Raises GatewayError for every failure that no remedy helps, and `timeout` when its patience ends. Opening a
         connection and renewing the token are not interrupted by `timeout`; they have limits of their own.
         """
-        until = self._client.now() + timeout
+        until = self._client.ticks() + timeout
         while True:
-            left = min(until, self._deadline) - self._client.now()
+            left = min(until, self._deadline) - self._client.ticks()
             try:
                 raw = self._current().wait(max(left, 0.0))
             except TransportError as error:
@@ -180,7 +185,7 @@ class PendingReply:
         )
 
     def _check_patience(self) -> None:
-        if self._client.now() >= self._deadline:
+        if self._client.ticks() >= self._deadline:
             self.close()
             raise GatewayError(
                 f"Copilot did not begin to answer within {self._patience:g} seconds.",
@@ -257,9 +262,9 @@ class UpstreamReply:
         self.status = raw.status
         self.headers = raw.headers
         self._raw = raw
-        self._now = client.now
+        self._ticks = client.ticks
         self._idle_timeout = client.settings.idle_timeout
-        self._heard_at = client.now()
+        self._heard_at = client.ticks()
 
     @property
     def request_id(self) -> str | None:
@@ -277,11 +282,11 @@ class UpstreamReply:
         Raises GatewayError `upstream` when the body was cut, `timeout` after `idle_timeout` silent seconds.
         """
         try:
-            left = self._heard_at + self._idle_timeout - self._now()
+            left = self._heard_at + self._idle_timeout - self._ticks()
             chunk = self._raw.read(min(timeout, max(left, 0.0)))
         except TransportError as error:
             raise self._with_id(unreachable(error)) from error
-        now = self._now()
+        now = self._ticks()
         if chunk is not None:
             self._heard_at = now
         elif now - self._heard_at >= self._idle_timeout:

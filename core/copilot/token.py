@@ -24,7 +24,9 @@ _LEASE: Final = 30.0  # longer than an exchange may take
 _PATIENCE: Final = 25.0  # how long somebody else's exchange is waited for
 _STEP: Final = 0.1
 _REFUSAL_LIFE: Final = 30.0  # a dead login asks GitHub twice a minute at most, however many requests come
+_LONGEST_REFUSAL: Final = 300.0
 _DIRECT_LIFE: Final = 900.0  # how long the login is held in memory before the secret store is asked again
+_PAUSE: Final = 5.0  # seconds between two attempts to renew a token that still lives
 _RENEWALS: Final = 4  # forced renewals a minute: beyond that the token is not what is wrong
 _MINUTE: Final = 60.0
 _SCOPE_LENGTH: Final = 12
@@ -88,11 +90,12 @@ class CopilotTokens:
         self._refusal: tuple[str, _Refusal] | None = None
         self._scope: tuple[CopilotToken, str] | None = None
         self._forced: deque[float] = deque(maxlen=_RENEWALS)
+        self._retry_at = 0.0
 
     def current(self) -> CopilotToken:
         """Return a token that lives; raises GatewayError with a remedy when there is none to be had."""
         token = self._token
-        if token is not None and self._left(token) > MARGIN:
+        if token is not None and (self._left(token) > MARGIN or self._is_kept(token)):
             return token
         alive = token is not None and self._left(token) > 0
         if not self._lock.acquire(blocking=not alive):
@@ -101,7 +104,7 @@ class CopilotTokens:
             renewed = self._token
             if renewed is not None and self._left(renewed) > MARGIN:
                 return renewed
-            self._token = self._renewed(renewed)
+            self._token = self._renewed_or_kept(renewed)
             return self._token
         finally:
             self._lock.release()
@@ -163,6 +166,23 @@ class CopilotTokens:
         parts = (github_token, hosts.rest, hosts.configured or hosts.copilot, self._settings.identity)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
+    def _is_kept(self, token: CopilotToken) -> bool:
+        """Say whether the token lives and its renewal has only just failed."""
+        return self._left(token) > 0 and 0 < self._retry_at - self._now() <= _PAUSE
+
+    def _renewed_or_kept(self, old: CopilotToken | None) -> CopilotToken:
+        """Renew the token; one that lives is kept where the login or GitHub cannot be reached."""
+        try:
+            renewed = self._renewed(old)
+        except GatewayError as error:
+            if old is None or self._left(old) <= 0:
+                raise
+            _log.warning("copilot.token_kept kind=%s lives=%d", error.kind, self._left(old))
+            renewed = old
+        if renewed is old:
+            self._retry_at = self._now() + _PAUSE
+        return renewed
+
     def _renewed(self, old: CopilotToken | None) -> CopilotToken:
         github_token = self.github_token()
         try:
@@ -209,11 +229,8 @@ class CopilotTokens:
             if self._now() >= deadline:
                 break
             self._wait(_STEP)
-        raise GatewayError(
-            "Another process is fetching a Copilot token and does not finish. Try again.",
-            kind="overloaded",
-            retry_after=5,
-        )
+        # Whoever holds the lease has died, or the clock was set back since: it might be waited for without end.
+        return self._leased(key, github_token)
 
     def _leased(self, key: str, github_token: str) -> CopilotToken:
         stored = self._stored(key)  # the previous holder of the lease may have just saved it
@@ -242,7 +259,10 @@ class CopilotTokens:
     def _forget(self, token: CopilotToken) -> None:
         if self._settings.identity == "direct":
             return
-        key = self._key(self.github_token())
+        try:
+            key = self._key(self.github_token())
+        except GatewayError:
+            return  # whoever needs the login next says why it cannot be read
         record = self._load(_TOKENS, key)
         stored = self._stored(key) if record is not None else None
         if stored is not None and stored.value == token.value:
@@ -253,13 +273,13 @@ class CopilotTokens:
 
     def _raise_remembered(self, key: str) -> None:
         refusal = self._remembered(key)
-        if refusal is not None and refusal.until > self._now():
+        if refusal is not None and self._is_in_force(refusal):
             raise GatewayError(
                 refusal.message, kind=refusal.kind, code=refusal.code, retry_after=refusal.retry_after
             )
 
     def _remembered(self, key: str) -> _Refusal | None:
-        if self._refusal is not None and self._refusal[0] == key and self._refusal[1].until > self._now():
+        if self._refusal is not None and self._refusal[0] == key and self._is_in_force(self._refusal[1]):
             return self._refusal[1]
         record = self._load(_REFUSALS, key)
         try:
@@ -267,8 +287,12 @@ class CopilotTokens:
         except (msgspec.DecodeError, UnicodeError):
             return None
 
+    def _is_in_force(self, refusal: _Refusal) -> bool:
+        # One that ends later than any is made to end was made before the clock was set back.
+        return 0 < refusal.until - self._now() <= _LONGEST_REFUSAL
+
     def _remember(self, key: str, error: GatewayError, github_token: str) -> None:
-        until = self._now() + min(max(error.retry_after or 0, _REFUSAL_LIFE), _LEASE * 10)
+        until = self._now() + min(max(error.retry_after or 0, _REFUSAL_LIFE), _LONGEST_REFUSAL)
         if error.kind in {"upstream", "timeout"}:
             until = self._now() + 2.0  # a network that comes back is used at once
         message = error.message.replace(github_token, "***")

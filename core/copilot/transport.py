@@ -27,6 +27,8 @@ _PORTS: Final = {"https": 443, "http": 80}
 class Transport:
     """Sends requests over kept-alive connections; shared by all threads.
 
+    `now` is unix seconds: a laptop's sleep counts when it is judged how old a kept connection is. `ticks` is seconds of
+    a clock that never goes back, for waiting (None: the same clock).
     `ca_bundle` is a file or folder of certificates (None: certifi's). `proxies` maps `https` to an `http://` proxy URL;
     `bypass` says of a `host:port` whether it is reached directly. Plain http never goes through a proxy: it is for
     loopback only.
@@ -36,12 +38,14 @@ class Transport:
         self,
         *,
         now: Callable[[], float],
+        ticks: Callable[[], float] | None = None,
         connect_timeout: float = 10.0,
         ca_bundle: str | None = None,
         proxies: Mapping[str, str] | None = None,
         bypass: Callable[[str], bool] = lambda _host: False,
     ) -> None:
         self._now = now
+        self._ticks = ticks or now
         self._connect_timeout = connect_timeout
         self._ca_bundle = ca_bundle
         self._proxy = (proxies or {}).get("https") or None
@@ -76,8 +80,8 @@ class Transport:
     # For Pending and RawReply.
 
     def now(self) -> float:
-        """Return the clock's seconds."""
-        return self._now()
+        """Return the seconds that waiting is measured in."""
+        return self._ticks()
 
     def take(self, origin: Origin, *, fresh: bool) -> Connection:
         """Return a connection: the most recently used live one unless `fresh`; raises TransportError."""
@@ -101,10 +105,15 @@ class Transport:
         connection.idle_since = self._now()
         with self._lock:
             kept = self._idle.setdefault(connection.origin, [])
+            # The front of the list has been idle for longest, and would be asked for last.
+            stale = [old for old in kept[:2] if connection.idle_since - old.idle_since >= _IDLE_LIMIT]
+            del kept[: len(stale)]
             if len(kept) < _IDLE_MOST:
                 kept.append(connection)
-                return
-        connection.close()
+            else:
+                stale.append(connection)
+        for old in stale:
+            old.close()
 
     def _pop(self, origin: Origin) -> Connection | None:
         with self._lock:

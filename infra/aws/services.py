@@ -12,6 +12,7 @@ from infra.aws.dynamodb import DynamoStateStore
 from infra.aws.secrets_manager import SecretsManagerStore
 from infra.aws.service import make_client
 from infra.aws.settings import load_function_settings, load_place
+from infra.watched_store import WatchedStore
 from infra.wiring import build_clients, join
 
 
@@ -27,7 +28,7 @@ def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
     before the first request needs it.
     """
     place = load_place(environ)
-    state = DynamoStateStore(place.table, partial(make_client, "dynamodb"), time.time)
+    state = WatchedStore(DynamoStateStore(place.table, partial(make_client, "dynamodb"), time.time))
     secrets = SecretsManagerStore(place.secret, partial(make_client, "secretsmanager"))
     return join(
         settings,

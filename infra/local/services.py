@@ -13,13 +13,14 @@ from handlers.services import Services
 from infra.local.secrets import FileSecretStore
 from infra.local.state import STATE_FILE, SqliteStateStore
 from infra.logs.requests import log_request
+from infra.watched_store import WatchedStore
 from infra.wiring import build_clients, join
 
 
 def build_services(settings: Settings, secrets: SecretStore | None = None) -> Services:
     """Join the core to this machine: SQLite, the secret file (or another place for the login), the wall clock."""
     data = Path(settings.data_dir)
-    state = SqliteStateStore(data / STATE_FILE, time.time)
+    state = WatchedStore(SqliteStateStore(data / STATE_FILE, time.time))
     return join(
         settings,
         secrets=secrets or FileSecretStore(data),

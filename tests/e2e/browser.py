@@ -69,7 +69,12 @@ def moving_clock(fake: FakeCopilot, monkeypatch: pytest.MonkeyPatch, *modules: M
         passed += seconds
         fake.state.clock.advance(seconds)
 
-    clock = SimpleNamespace(time=lambda: time.time() + passed, sleep=time.sleep)
+    clock = SimpleNamespace(
+        time=lambda: time.time() + passed,
+        sleep=time.sleep,
+        monotonic=time.monotonic,
+        perf_counter=time.perf_counter,
+    )
     for module in modules:
         monkeypatch.setattr(module, "time", clock)
     yield forward

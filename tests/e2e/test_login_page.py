@@ -351,7 +351,7 @@ def test_a_token_from_the_settings_is_said_to_go_first(host: Host) -> None:
 
 
 def test_a_broken_state_store_is_a_sentence(gateway: Hosted, browser: Browser) -> None:
-    with closing(gateway.services.state):  # type: ignore[type-var] # the local store has close()
+    with closing(gateway.services.state._store):  # type: ignore[attr-defined] # the local store has close()
         pass
     (Path(gateway.services.settings.data_dir) / "state.sqlite3").write_bytes(b"no database" * 100)
     browser.get()
