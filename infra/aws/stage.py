@@ -3,11 +3,14 @@
 import importlib
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from core.ports import SecretStore, StateStore
+
+if TYPE_CHECKING:
+    from infra.aws.log_events import StageLog
 
 SERVICE: Final = "copilot-gateway"
 # What the stack's outputs are called.
@@ -76,6 +79,12 @@ class Account:
         from infra.aws.dynamodb import DynamoStateStore  # noqa: PLC0415 - `smoke` does without
 
         return DynamoStateStore(stage.table, lambda: self._session.client("dynamodb"), time.time)
+
+    def log(self, stage: str, service: str = SERVICE) -> "StageLog":
+        """Return what the stage's functions have logged."""
+        from infra.aws.log_events import StageLog  # noqa: PLC0415
+
+        return StageLog(self._session.client("logs"), f"/aws/lambda/{service}-{stage}-", _ask)
 
     def secret_store(self, stage: Stage) -> SecretStore:
         """Return the stage's secrets."""

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
@@ -12,7 +13,7 @@ from core.copilot.headers import VERSION
 from core.errors import GatewayError
 from core.ports import StoreError
 from infra.cli import exits
-from infra.cli.console import fail, people
+from infra.cli.console import fail, say
 from infra.cli.options import Run
 from infra.settings import SettingsError
 
@@ -25,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "models": ("models", "List the models that your subscription offers."),
     "deploy": ("deploy", "Deploy the gateway into your own AWS account."),
     "smoke": ("smoke", "Try a running gateway from outside."),
+    "logs": ("logs", "Show what the gateway has logged, and follow it."),
     "debug": ("debug", "Show versions and paths for a bug report."),
 }
 
@@ -82,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         return exits.FAILURE
     except Exception as error:  # noqa: BLE001 - the last place where a defect can still become one line
         if state.verbose:
-            people().print_exception()
+            say("".join(traceback.format_exception(error)))
         message, exit_code = explain(error)
         fail(message)
         return exit_code

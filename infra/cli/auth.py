@@ -3,7 +3,7 @@
 import click
 
 from core.errors import GatewayError
-from infra.cli.console import say, warn
+from infra.cli.console import say, show_secret, warn
 from infra.cli.notice import NOTICE
 from infra.cli.options import settings, show_token_option, verbose_option
 from infra.cli.session import Session
@@ -34,7 +34,7 @@ def command(*, force: bool, browser: bool, place: Place, **flags: bool | None) -
     where = f"AWS Secrets Manager ({place.stage})" if place.stage else session.settings.data_dir
     say(f"The login is kept in {where}.")
     if session.settings.show_token:
-        say(f"GitHub token: {token}")
+        show_secret(f"GitHub token: {token}")
 
 
 def _still_good(session: Session) -> bool:

@@ -1,8 +1,10 @@
-"""What people read goes to stderr, what programs read to stdout; colours only where they are wanted."""
+"""What people read goes to stderr, what programs read to stdout; colours only where they are wanted, and no secrets."""
 
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
+
+from core.redaction import redact
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to import; `--version` needs none of it
     from rich.console import Console
@@ -25,7 +27,12 @@ def result() -> "Console":
 
 
 def say(text: str, style: str = "") -> None:
-    """Show one message as one line, however long."""
+    """Show one message as one line, however long, without the secrets in it."""
+    show_secret(redact(text), style)
+
+
+def show_secret(text: str, style: str = "") -> None:
+    """Show one message as it is: for who asked to see a token."""
     people().print(plain(text), style=style or None, markup=False, soft_wrap=True)
 
 

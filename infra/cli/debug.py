@@ -11,6 +11,7 @@ import msgspec
 
 from core.copilot.headers import VERSION
 from core.ports import StoreError
+from core.redaction import redact
 from core.settings import Secret, Settings
 from infra.cli.options import json_option, print_json, settings
 from infra.cli.session import Session
@@ -29,7 +30,7 @@ def command(*, as_json: bool) -> None:
         print_json(told)
         return
     for name, value in told.items():
-        click.echo(f"{name}: {_text(value)}")
+        click.echo(redact(f"{name}: {_text(value)}"))
 
 
 def report(current: Settings) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from core.redaction import redact
 from core.settings import Settings
 from infra.settings import load_settings
 
@@ -55,5 +56,5 @@ def settings(flags: Mapping[str, object]) -> Settings:
 
 
 def print_json(value: object) -> None:
-    """Print indented JSON to stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Print indented JSON to stdout, without the secrets in it."""
+    click.echo(redact(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))

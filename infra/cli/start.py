@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import click
-import msgspec
 
-from core.access.approval import Approval
 from core.copilot.headers import VERSION
-from core.copilot.hosts import is_loopback
+from core.copilot.hosts import is_loopback, stand_in
 from core.errors import GatewayError
 from core.model import Model
 from core.settings import Settings
-from infra.cli import claude_code, exits
-from infra.cli.console import can_ask, is_terminal, plain, say, warn
+from infra.cli import approving, claude_code, exits
+from infra.cli.console import can_ask, is_terminal, say, show_secret, warn
 from infra.cli.keys import local_keys
 from infra.cli.notice import NOTICE
 from infra.cli.options import settings, show_token_option, verbose_option
@@ -49,6 +46,22 @@ ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how c
 )
 @show_token_option
 @click.option("--proxy-env/--no-proxy-env", default=None, help="Use HTTPS_PROXY and NO_PROXY.  [on]")
+@click.option(
+    "--log-file",
+    metavar="PATH",
+    help="Keep the log there; `off`: nowhere.  [gateway.log in the data directory]",
+)
+@click.option(
+    "--capture",
+    "capture_dir",
+    metavar="DIRECTORY",
+    help="Keep whole exchanges there, for a bug report: secrets and words redacted.",
+)
+@click.option(
+    "--capture-bodies",
+    type=click.Choice(["redacted", "full"]),
+    help="`full` keeps the words of prompts and answers, too.  [redacted]",
+)
 @click.option("--dev", is_flag=True, help="Use Flask's development server.")
 def command(*, for_claude_code: bool, dev: bool, account_type: str | None, **flags: Any) -> None:
     """Serve the gateway; log in first if needed.
@@ -90,20 +103,6 @@ def introduction(url: str, models: Sequence[Model], *, keyed: bool) -> list[str]
     ]
 
 
-def stand_in(current: Settings) -> str | None:
-    """Return the URL of an upstream on this machine, as `make demo` uses, or None for the real one."""
-    upstreams = (current.copilot_url, current.github_api_url)
-    return next((url for url in upstreams if is_loopback(urlsplit(url).hostname or "")), None)
-
-
-def ask_in_terminal(what: str) -> bool:
-    """Ask the person whether a request may pass; no answer means no."""
-    try:
-        return click.confirm(f"Let {plain(what)} pass?", default=False, err=True)
-    except click.Abort:
-        return False
-
-
 def _remark(flags: dict[str, Any], account_type: str | None) -> None:
     if account_type is not None:
         say("--account-type is no longer needed: the right host comes with Copilot's token.")
@@ -135,9 +134,9 @@ def _listed(session: Session) -> Sequence[Model]:
 
 def _show_tokens(session: Session) -> None:
     tokens = session.services.copilot.tokens
-    say(f"GitHub token: {tokens.github_token()}")
+    show_secret(f"GitHub token: {tokens.github_token()}")
     try:
-        say(f"Copilot token: {tokens.current().value}")
+        show_secret(f"Copilot token: {tokens.current().value}")
     except GatewayError as error:
         warn(f"There is no Copilot token to show: {error.message}")
 
@@ -151,8 +150,8 @@ def _serve(
 
     current, services = session.settings, session.services
     keyed = services.keys is not None
-    if current.manual:
-        services = msgspec.structs.replace(services, gates=(*services.gates, Approval(ask_in_terminal)))
+    if services.approvals is not None:
+        services.approvals.attend(approving.ask_in_terminal)
 
     def on_ready(port: int) -> None:
         url = base_url(current.host, port)
