@@ -23,10 +23,12 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "auth": ("auth", "Log in to GitHub without starting the server."),
     "check-usage": ("usage", "Show what is left of the subscription."),
     "keys": ("keys", "Make, list and revoke keys for clients."),
+    "setup": ("setup", "Point Claude Code, Codex, editors and others at the gateway."),
     "models": ("models", "List the models that your subscription offers."),
     "deploy": ("deploy", "Deploy the gateway into your own AWS account."),
     "smoke": ("smoke", "Try a running gateway from outside."),
     "logs": ("logs", "Show what the gateway has logged, and follow it."),
+    "doctor": ("doctor", "Find out what is wrong, and what to do about it."),
     "debug": ("debug", "Show versions and paths for a bug report."),
 }
 
