@@ -1,9 +1,7 @@
 """Claude Code against this gateway: which models it uses, and the command that starts it."""
 
 import os
-import re
 from collections.abc import Sequence
-from typing import Final
 
 import click
 from msgspec import Struct
@@ -12,12 +10,9 @@ from core.model import Model
 from core.settings import Settings
 from infra.cli import clipboard, exits, shells
 from infra.cli.console import can_ask, people, plain, say
-
-# What to offer first, best first. Only a suggestion: any model of the catalogue can be chosen.
-MAIN: Final = ("claude-sonnet", "claude-opus", "claude", "gpt-5", "gpt", "gemini")
-SMALL: Final = ("haiku", "mini", "flash", "nano")
-KEY_VARIABLE: Final = "COPILOT_GATEWAY_API_KEY"
-NO_KEY: Final = "no-key-needed"
+from infra.clients import claude_code
+from infra.clients.plan import KEY_VARIABLE, NO_KEY
+from infra.clients.preferences import suggest_main, suggest_small, usable
 
 
 class Choice(Struct, frozen=True):
@@ -29,36 +24,21 @@ class Choice(Struct, frozen=True):
 
 def choose(models: Sequence[Model], settings: Settings) -> Choice:
     """Ask which models to use, or choose them where nobody can be asked. Raises CommandError when there is none."""
-    usable = [
-        model for model in models
-        if model.kind == "chat" and model.policy == "enabled" and shells.SAFE.fullmatch(model.id)
-    ]  # fmt: skip
-    if not usable:
+    able = [model for model in usable(models) if shells.SAFE.fullmatch(model.id)]
+    if not able:
         raise exits.CommandError("Your subscription offers no model that Claude Code could use now.")
-    main, small = suggest(usable, MAIN), settings.small_model or suggest(usable, SMALL, otherwise=MAIN)
+    main = suggest_main(able, "claude")
+    small = settings.small_model or suggest_small(able, "claude")
     if not can_ask():
         return Choice(main, small)
-    _list(usable)
-    return Choice(_ask("Model", usable, main), _ask("Small, fast model for side tasks", usable, small))
-
-
-def suggest(models: Sequence[Model], wanted: Sequence[str], otherwise: Sequence[str] = ()) -> str:
-    """Return the newest model of the first kind that there is, a released one before a preview."""
-    for part in wanted:
-        if found := [model for model in models if part in model.id]:
-            return max(found, key=lambda model: (not model.preview, _version(model.id))).id
-    return suggest(models, otherwise) if otherwise else models[0].id
+    _list(able)
+    return Choice(_ask("Model", able, main), _ask("Small, fast model for side tasks", able, small))
 
 
 def variables(base_url: str, choice: Choice, *, keyed: bool) -> dict[str, str]:
     """Return what Claude Code reads from its environment. The gateway's key, where one is asked, is named, not shown."""
-    return {
-        "ANTHROPIC_BASE_URL": base_url,
-        "ANTHROPIC_AUTH_TOKEN": shells.Reference(KEY_VARIABLE) if keyed else NO_KEY,
-        "ANTHROPIC_MODEL": choice.main,
-        "ANTHROPIC_DEFAULT_HAIKU_MODEL": choice.small,
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-    }
+    key = shells.Reference(KEY_VARIABLE) if keyed else NO_KEY
+    return {**claude_code.variables(base_url, choice.main, choice.small), "ANTHROPIC_AUTH_TOKEN": key}
 
 
 def announce(base_url: str, choice: Choice, *, keyed: bool) -> None:
@@ -90,7 +70,3 @@ def _ask(question: str, models: Sequence[Model], suggestion: str) -> str:
         if answer in by_answer or answer == suggestion:
             return by_answer.get(answer, suggestion)
         say(f"There is no model {answer}.")
-
-
-def _version(model_id: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"[0-9]{1,9}", model_id))
