@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core import passthrough, web_search
+from core.canonical import Usage
 from core.copilot.auto_session import AUTO, AutoSession, auto_entry
 from core.copilot.headers import has_image
 from core.dialect import Dialect, Echo, StreamDecoder, StreamRelay, Target
@@ -222,6 +223,13 @@ class Call(Struct, frozen=True):
     def complete(self, body: bytes) -> bytes:
         """Return upstream's complete reply for the client."""
         return passthrough.complete(self.lane, body, self.echo, self.dialects)
+
+    def usage(self, body: bytes) -> Usage | None:
+        """Return what upstream's complete reply says it used; chat calls may be answered as Anthropic does."""
+        found = self.lane.surface.reply_usage(body)
+        if found is None and self.lane.surface.name == "chat":
+            return self.dialects["messages"].reply_usage(body)
+        return found
 
     def _decoder(self) -> StreamDecoder:
         decoder = self.lane.upstream.decoder(self.echo.scope)

@@ -123,6 +123,11 @@ class StreamRelay(Protocol):
         """Whether the terminal event was forwarded: nothing that upstream still sends matters."""
         ...
 
+    @property
+    def failure(self) -> GatewayError | None:
+        """What upstream's own terminal event said of a failure, where that event was forwarded as it came."""
+        ...
+
 
 class Dialect(Protocol):
     """One wire format, both ways. All functions are pure; every error is a `GatewayError`."""
@@ -187,6 +192,10 @@ class Dialect(Protocol):
 
     def relay_response(self, body: bytes, echo: Echo) -> bytes:
         """Pass a complete reply through: the asked model id, missing members filled in, known quirks repaired."""
+        ...
+
+    def reply_usage(self, body: bytes) -> Usage | None:
+        """Read what upstream's complete reply says it used; None where it does not say. Never raises."""
         ...
 
     def relay(self, echo: Echo) -> StreamRelay:

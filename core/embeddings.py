@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from core.canonical import Usage
 from core.errors import InvalidRequestError, UpstreamProtocolError, invalid_json
 from core.tokens import token_bytes
 
@@ -113,6 +114,12 @@ def decode_reply(body: bytes, expected: int) -> EmbeddingsReply:
     if len(reply.data) != expected:
         raise UpstreamProtocolError(f"Copilot returned {len(reply.data)} embeddings for {expected} inputs")
     return reply
+
+
+def usage_of(replies: Sequence[EmbeddingsReply]) -> Usage | None:
+    """Return what all batches used together; None where upstream did not count."""
+    counted = [reply.usage.prompt_tokens for reply in replies if reply.usage]
+    return Usage(input_tokens=sum(counted)) if counted else None
 
 
 def encode_response(replies: Sequence[EmbeddingsReply], request: EmbeddingsRequest) -> bytes:

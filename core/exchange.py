@@ -24,8 +24,9 @@ class Exchange(Struct, kw_only=True):
     status: of the answer. error: the kind of a `GatewayError`, also one that a stream ended with, or CLIENT_LEFT; "" when all
     went well. message: that error's text, for the operator. code, retry_after: that error's, too. upstream_id:
     `x-github-request-id`. admitted: whether every gate let it pass, so that what failed later failed upstream.
-    first_token: seconds until the first byte of a reply, pings aside. duration: seconds until the last byte.
-    credits: what it cost in AI credits, None where nobody can say. wanted: raises when nobody waits for the answer any more.
+    first_token: seconds until the first byte of a streamed reply, pings aside. duration: seconds until the last byte.
+    usage: what upstream counted, of a stream that was cut as far as it did. credits: what that cost in AI credits, None where
+    nobody can say. wanted: raises when nobody waits for the answer any more. over: nothing will change any more.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Exchange(Struct, kw_only=True):
     credits: float | None = None
     first_token: float | None = None
     duration: float = 0.0
+    over: bool = False
     losses: tuple[str, ...] = ()
     repairs: tuple[str, ...] = ()
     leaving: list["Leave"] = []

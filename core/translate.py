@@ -24,6 +24,11 @@ class StreamTranslator:
         """Whether the terminal event was said."""
         return self._stop is not None
 
+    @property
+    def failure(self) -> GatewayError | None:
+        """None: errors are raised, and told by `error`."""
+        return None
+
     def feed(self, chunk: bytes) -> bytes:
         """Translate every event that this chunk completes, in one piece."""
         return self._say(self._decoder.feed(chunk))

@@ -11,6 +11,7 @@ from core.dialects.messages import MESSAGES
 from core.errors import GatewayError
 from core.outgoing import Outgoing
 from handlers.deadline import ask
+from handlers.record import exchange
 from handlers.reply import JSON, client_betas
 from handlers.services import Services, services
 
@@ -30,8 +31,10 @@ def create() -> Response:
     """Count a prompt. The header `x-gateway-count` says who did: `upstream` or `estimate`."""
     given = services()
     body = request.get_data(cache=False)
-    peek = MESSAGES.peek(body)
-    lane = given.engine.lane(MESSAGES, peek.model)
+    about = exchange()
+    about.requested = MESSAGES.peek(body).model
+    lane = given.engine.lane(MESSAGES, about.requested)
+    about.model = lane.model.id
     if lane.passes_through and given.settings.upstream_count_tokens:
         call = given.engine.prepare(MESSAGES, body, client_betas())
         # A web search may have turned the request over to a model that answers elsewhere.

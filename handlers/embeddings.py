@@ -7,7 +7,7 @@ from core.errors import InvalidRequestError
 from core.outgoing import Outgoing
 from core.route import resolve
 from handlers.deadline import ask
-from handlers.record import admit, exchange
+from handlers.record import admit, exchange, note_usage, usage_headers
 from handlers.reply import JSON
 from handlers.services import services
 
@@ -17,15 +17,14 @@ bp = Blueprint("embeddings", __name__)
 @bp.post("/embeddings")
 def create() -> Response:
     """Embed text; batches over the model's limit are split and joined again."""
-    given = services()
+    given, about = services(), exchange()
     asked = embeddings.decode_request(request.get_data(cache=False))
-    settings = given.settings
+    about.requested, settings = asked.model, given.settings
     model = resolve(asked.model, given.catalogue.models(), settings.aliases)
     if model.kind != "embeddings":
         raise InvalidRequestError(f"'{model.id}' is not an embeddings model.", param="$.model")
     sent = embeddings.with_texts(asked, model.id)
-    about = exchange()
-    about.surface, about.requested, about.model = "embeddings", asked.model, model.id
+    about.model = model.id
     admit(about)
     replies: list[embeddings.EmbeddingsReply] = []
     left = len(asked.inputs)
@@ -34,6 +33,6 @@ def create() -> Response:
         expected = min(left, model.max_inputs or embeddings.DEFAULT_BATCH)
         replies.append(embeddings.decode_reply(reply, expected))
         left -= expected
-    return Response(
-        embeddings.encode_response(replies, asked), mimetype=JSON, headers={"x-gateway-model": model.id}
-    )
+    note_usage(about, embeddings.usage_of(replies), model.prices)
+    headers = {"x-gateway-model": model.id, **usage_headers(about)}
+    return Response(embeddings.encode_response(replies, asked), mimetype=JSON, headers=headers)

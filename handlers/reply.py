@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from flask import Response, request
 
 from core.call import Call
+from core.canonical import Usage
 from core.copilot.client import UpstreamReply
 from core.dialect import Dialect, StreamRelay
 from core.errors import GatewayError
@@ -15,13 +17,14 @@ from core.healing import HealingCall
 from core.settings import Settings
 from core.stored.turn import Turn
 from handlers.deadline import ClientLeftError, Deadline, current_deadline
-from handlers.record import admit, exchange, note_error
+from handlers.record import admit, exchange, note_error, note_usage, usage_headers
 from handlers.services import Services, services
 
 log = logging.getLogger("gateway")
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+UPSTREAM_ID: Final = "x-github-request-id"
 TRAILER: Final = (
     0.05  # seconds for the end of the body after its terminal event, so that the connection can be kept
 )
@@ -37,12 +40,14 @@ def answer(surface: Dialect, turn: Turn | None = None) -> Response:
     given = services()
     body = request.get_data(cache=False) if turn is None else turn.body
     about = exchange()
-    about.surface = surface.name
-    call = given.engine.prepare(surface, body, client_betas())
+    try:
+        call = given.engine.prepare(surface, body, client_betas())
+    except GatewayError:
+        _note_request(about, surface, body)
+        raise
     if turn is not None:
         call = turn.note(call)
-    about.requested, about.model = call.lane.requested, call.lane.model.id
-    about.upstream, about.streams = call.lane.upstream.name, call.streams
+    _note_call(about, call)
     admit(about)
     return _stream(call, given, turn) if call.streams else _complete(call, given, turn)
 
@@ -53,36 +58,60 @@ def client_betas() -> tuple[str, ...]:
     return tuple(value.strip() for value in values if value.strip())
 
 
+def _note_request(about: Exchange, surface: Dialect, body: bytes) -> None:
+    """Keep what a request asked for that got no further than that."""
+    with suppress(GatewayError):
+        peek = surface.peek(body)
+        about.requested, about.streams = peek.model, peek.stream
+
+
+def _note_call(about: Exchange, call: Call) -> None:
+    about.requested, about.model = call.lane.requested, call.lane.model.id
+    about.upstream, about.streams = call.lane.upstream.name, call.streams
+    about.losses, about.repairs = call.losses, call.repairs
+
+
+def _note_reply(about: Exchange, call: Call, upstream: UpstreamReply | None) -> None:
+    """Keep what was changed to be accepted, and upstream's own id of the request."""
+    about.losses, about.repairs = call.losses, call.repairs
+    if upstream is not None:
+        about.upstream_id = upstream.headers.get(UPSTREAM_ID, "")
+
+
 def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
-    deadline = current_deadline()
+    about, deadline = exchange(), current_deadline()
     pending = HealingCall(given.copilot, call, wanted=deadline.check)
     upstream: UpstreamReply | None = None
     try:
         while (upstream := pending.wait(deadline.slice())) is None:
             pass
+        _note_reply(about, pending.call, upstream)
         if call.lane.passes_through:
-            body = call.complete(upstream.read_all(slices=deadline.slice))
+            reply = upstream.read_all(slices=deadline.slice)
+            note_usage(about, call.usage(reply), call.lane.model.prices)
+            body = call.complete(reply)
         else:
-            body = _fold(call, upstream, deadline)
+            body, usage = _fold(call, upstream, deadline)
+            note_usage(about, usage, call.lane.model.prices)
     finally:
         pending.close()
         if upstream is not None:
             upstream.close()
     if turn is not None:
         body = turn.complete(body)
-    return Response(body, mimetype=JSON, headers=_headers(pending.call, upstream))
+    return Response(body, mimetype=JSON, headers=_headers(pending.call, about) | usage_headers(about))
 
 
-def _fold(call: Call, upstream: UpstreamReply, deadline: Deadline) -> bytes:
+def _fold(call: Call, upstream: UpstreamReply, deadline: Deadline) -> tuple[bytes, Usage]:
     collector = call.collector()
     while not collector.done and (chunk := upstream.read(deadline.slice())) != b"":
         if chunk is not None:
             collector.feed(chunk)
-    return collector.close()[0]
+    return collector.close()
 
 
 def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
-    deadline = current_deadline()
+    about, deadline = exchange(), current_deadline()
     pending = HealingCall(given.copilot, call, wanted=deadline.check)
     upstream = pending.wait(deadline.slice(given.settings.commit_after))
     relay = call.relay() if turn is None else turn.watch(call.relay())
@@ -93,17 +122,18 @@ def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
         upstream,
         given.settings,
         deadline=deadline,
-        about=exchange(),
+        about=about,
         ticks=given.ticks,
     )
-    headers = _headers(pending.call, upstream) | STREAM_HEADERS
+    _note_reply(about, pending.call, upstream)
+    headers = _headers(pending.call, about) | STREAM_HEADERS
     response = Response(session, mimetype=EVENT_STREAM, headers=headers)
     # A generator that was never started runs no `finally`, so closing is asked of the response as well.
     response.call_on_close(session.close)
     return response
 
 
-def _headers(call: Call, upstream: UpstreamReply | None) -> dict[str, str]:
+def _headers(call: Call, about: Exchange) -> dict[str, str]:
     """Say what was done: the model that answers, the lane, what was lost or repaired on the way."""
     headers = {
         "x-gateway-model": call.lane.model.id,
@@ -114,8 +144,8 @@ def _headers(call: Call, upstream: UpstreamReply | None) -> dict[str, str]:
         headers["x-gateway-losses"] = ", ".join(call.losses)
     if call.repairs:
         headers["x-gateway-repairs"] = ", ".join(call.repairs)
-    if upstream is not None and "x-github-request-id" in upstream.headers:
-        headers["x-github-request-id"] = upstream.headers["x-github-request-id"]
+    if about.upstream_id:
+        headers[UPSTREAM_ID] = about.upstream_id
     return headers
 
 
@@ -164,12 +194,20 @@ class ReplyStream:
 
     def close(self) -> None:
         """Let go of upstream: at once, so that it stops working for a client that left."""
-        self._about.usage = self._relay.usage
-        if not (self._relay.done or self._about.error):
-            self._about.error = CLIENT_LEFT
+        if not self._about.over:
+            self._note()
         self._pending.close()
         if self._upstream is not None:
             self._upstream.close()
+
+    def _note(self) -> None:
+        about, call = self._about, self._pending.call
+        _note_reply(about, call, self._upstream)
+        note_usage(about, self._relay.usage, call.lane.model.prices)
+        if self._relay.failure is not None:
+            note_error(about, self._relay.failure)
+        elif not (self._relay.done or about.error):
+            about.error = CLIENT_LEFT
 
     def _fail(self, error: GatewayError) -> bytes:
         note_error(self._about, error)
@@ -201,8 +239,8 @@ class ReplyStream:
             yield out
 
     def _read_trailer(self) -> None:
-        if self._upstream is not None:
-            while self._upstream.read(TRAILER):
+        with suppress(GatewayError):  # the client has its answer
+            while self._upstream is not None and self._upstream.read(TRAILER):
                 pass
 
     def _listen(self) -> bytes | None:

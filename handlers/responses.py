@@ -59,7 +59,10 @@ def cancel(response_id: str) -> Response:
 def count_input() -> Response:
     """Estimate the tokens of a request's input."""
     body = _turn().body
-    lane = services().engine.lane(RESPONSES, RESPONSES.peek(body).model)
+    about = exchange()
+    about.requested = RESPONSES.peek(body).model
+    lane = services().engine.lane(RESPONSES, about.requested)
+    about.model = lane.model.id
     counted = estimate_tokens(RESPONSES.decode_request(body), lane.model.id)
     answered = {"object": "response.input_tokens", "input_tokens": counted}
     return _json(msgspec.json.encode(answered), {"x-gateway-count": "estimate"})

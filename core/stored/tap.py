@@ -51,6 +51,11 @@ class StoredRelay:
         """Whether the terminal event was forwarded."""
         return self._relay.done
 
+    @property
+    def failure(self) -> GatewayError | None:
+        """What upstream's own terminal event said of a failure."""
+        return self._relay.failure
+
     def feed(self, chunk: bytes) -> bytes:
         """Return the bytes to forward."""
         return self._seen(self._relay.feed(chunk))

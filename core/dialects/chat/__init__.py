@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.canonical import Reply, Request
+from core.canonical import Reply, Request, Usage
 from core.dialect import (
     Dialect,
     Echo,
@@ -23,6 +23,7 @@ from core.dialects.chat.request_decode import decode_request
 from core.dialects.chat.request_encode import encode_request
 from core.dialects.chat.stream_decoder import ChatStreamDecoder
 from core.dialects.chat.stream_encoder import ChatStreamEncoder
+from core.dialects.chat.usage import reply_usage
 from core.errors import GatewayError
 from core.model import DialectName
 
@@ -74,6 +75,10 @@ class ChatDialect:
     def relay_response(self, body: bytes, echo: Echo) -> bytes:
         """See `Dialect.relay_response`."""
         return relay_response(body, echo)
+
+    def reply_usage(self, body: bytes) -> Usage | None:
+        """See `Dialect.reply_usage`."""
+        return reply_usage(body)
 
     def relay(self, echo: Echo) -> StreamRelay:
         """See `Dialect.relay`."""

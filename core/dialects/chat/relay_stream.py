@@ -75,6 +75,11 @@ class ChatStreamRelay:
         """Whether a terminal event was forwarded."""
         return self._over
 
+    @property
+    def failure(self) -> GatewayError | None:
+        """None: errors are raised, and told by `error`."""
+        return None
+
     def feed(self, chunk: bytes) -> bytes:
         """Return the bytes to forward. Raises `GatewayError`, upstream's own or for a broken protocol."""
         out: list[bytes] = []

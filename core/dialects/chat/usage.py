@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
 
 from core.canonical import SEVERITY, StopReason, Usage
-from core.dialects.chat.schema import CompletionDetails, OutUsage, PromptDetails
+from core.dialects.chat.schema import NULL, CompletionDetails, OutUsage, PromptDetails
 
 STOP_REASON: Final[dict[str, StopReason]] = {
     "stop": "end_turn",
@@ -63,6 +63,12 @@ class _CopilotUsage(Struct, frozen=True):
     total_nano_aiu: Count | None = None
 
 
+class _Counted(Struct, frozen=True):
+    usage: Raw = NULL
+    copilot_usage: Raw = NULL
+
+
+_decode_counted = msgspec.json.Decoder(_Counted).decode
 _decode_usage = msgspec.json.Decoder(_Usage | None).decode
 _decode_count = msgspec.json.Decoder(_Count).decode
 _decode_price = msgspec.json.Decoder(_CopilotUsage | None).decode
@@ -85,6 +91,18 @@ def decode_usage(raw: Raw) -> Usage | None:
         cache_write_tokens=prompt.cache_write_tokens or 0,
         reasoning_tokens=completion.reasoning_tokens or found.reasoning_tokens or 0,
     )
+
+
+def reply_usage(body: bytes) -> Usage | None:
+    """Read what a complete reply says it used; None for a reply that says nothing, or says it in another dialect."""
+    try:
+        counted = _decode_counted(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    usage, price = decode_usage(counted.usage), decode_price(counted.copilot_usage)
+    if usage is None or not (usage.input_tokens or usage.output_tokens):
+        return None
+    return usage if price is None else msgspec.structs.replace(usage, nano_credits=price)
 
 
 def is_count(raw: Raw) -> bool:

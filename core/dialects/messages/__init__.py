@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.canonical import Reply, Request
+from core.canonical import Reply, Request, Usage
 from core.dialect import (
     Dialect,
     Echo,
@@ -19,7 +19,7 @@ from core.dialects.messages.errors import encode_error
 from core.dialects.messages.peek import peek
 from core.dialects.messages.relay_request import relay_request
 from core.dialects.messages.relay_stream import MessagesRelay, relay_response
-from core.dialects.messages.reply_in import decode_response
+from core.dialects.messages.reply_in import decode_response, reply_usage
 from core.dialects.messages.reply_out import encode_response
 from core.dialects.messages.request_decode import decode_request
 from core.dialects.messages.request_encode import encode_request
@@ -75,6 +75,10 @@ class MessagesDialect:
     def relay_response(self, body: bytes, echo: Echo) -> bytes:
         """Pass a complete reply through."""
         return relay_response(body, echo)
+
+    def reply_usage(self, body: bytes) -> Usage | None:
+        """See `Dialect.reply_usage`."""
+        return reply_usage(body)
 
     def relay(self, echo: Echo) -> StreamRelay:
         """Return a fresh relay of a stream."""

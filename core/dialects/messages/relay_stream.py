@@ -114,6 +114,11 @@ class MessagesRelay:
         """Whether a terminal event was forwarded."""
         return self._phase == "after"
 
+    @property
+    def failure(self) -> GatewayError | None:
+        """None: errors are raised, and told by `error`."""
+        return None
+
     def feed(self, chunk: bytes) -> bytes:
         """Return the bytes to forward. Raises `GatewayError`."""
         if self._phase == "after":

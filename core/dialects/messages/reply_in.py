@@ -5,14 +5,15 @@ from typing import Final
 import msgspec
 from msgspec import UnsetType
 
-from core.canonical import Block, Reply, ToolUse
+from core.canonical import Block, Reply, ToolUse, Usage
 from core.dialects.messages.errors import upstream_error
-from core.dialects.messages.schema import ReplyIn
+from core.dialects.messages.schema import CountedIn, ReplyIn
 from core.dialects.messages.stream_decoder import stream_block
 from core.dialects.messages.values import CUT_OFF, STOP_REASON, is_object, usage_in
 from core.errors import UpstreamProtocolError
 
 _reply: Final = msgspec.json.Decoder(ReplyIn).decode
+_counted: Final = msgspec.json.Decoder(CountedIn).decode
 
 
 def read_reply(body: bytes) -> ReplyIn:
@@ -28,6 +29,15 @@ def read_reply(body: bytes) -> ReplyIn:
     if wire.stop_reason is None:
         raise UpstreamProtocolError("upstream sent a reply without a stop_reason")
     return wire
+
+
+def reply_usage(body: bytes) -> Usage | None:
+    """Read what a complete reply says it used; None where it does not say, or cannot be read."""
+    try:
+        counted = _counted(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if counted.usage is None else usage_in(counted.usage, counted.copilot_usage)
 
 
 def decode_response(body: bytes, scope: str = "") -> Reply:

@@ -276,6 +276,13 @@ class ReplyIn(Struct):
     copilot_usage: Raw | UnsetType = UNSET
 
 
+class CountedIn(Struct):
+    """What a complete reply says it used."""
+
+    usage: UsageIn | None = None
+    copilot_usage: Raw | UnsetType = UNSET
+
+
 class DeltaIn(Struct):
     """Both a block's delta and `message_delta`'s."""
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from core.canonical import Reply, Request
+from core.canonical import Reply, Request, Usage
 from core.dialect import (
     Dialect,
     Echo,
@@ -25,6 +25,7 @@ from core.dialects.responses import (
     stream_encoder,
 )
 from core.dialects.responses.peek import peek
+from core.dialects.responses.stream_decoder import reply_usage
 from core.errors import GatewayError
 from core.model import DialectName
 
@@ -88,6 +89,10 @@ class ResponsesDialect:
     def relay_response(self, body: bytes, echo: Echo) -> bytes:
         """Pass a complete reply through."""
         return relay.relay_response(body, echo)
+
+    def reply_usage(self, body: bytes) -> Usage | None:
+        """See `Dialect.reply_usage`."""
+        return reply_usage(body)
 
     def relay(self, echo: Echo) -> StreamRelay:
         """Return a fresh relay of a stream."""

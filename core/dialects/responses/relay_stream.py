@@ -109,6 +109,7 @@ class ResponsesRelay:
         self._anchors: dict[int, str] = {}
         self._response_id: str | None = None
         self._usage: Usage | None = None
+        self._failure: GatewayError | None = None
         self._error: GatewayError | None = None
 
     @property
@@ -120,6 +121,11 @@ class ResponsesRelay:
     def done(self) -> bool:
         """Whether the terminal event was forwarded."""
         return self._state == "over"
+
+    @property
+    def failure(self) -> GatewayError | None:
+        """What a forwarded `response.failed` said."""
+        return self._failure
 
     def feed(self, chunk: bytes) -> bytes:
         """Return the bytes to forward. Raises `GatewayError`."""
@@ -221,6 +227,8 @@ class ResponsesRelay:
             return b""  # `keepalive` and the like: openai-node throws on events that it does not know
         opening = b"" if kind == "response.created" else self._open()
         self._state = "over" if kind in TERMINAL else "open"
+        if kind == "response.failed":
+            self._failure = _failure_of(facts.response)
         changes = self._changes(kind, facts)
         if not changes and not opening and sse.event == kind:
             return block
@@ -347,3 +355,11 @@ def cut(buffer: bytes) -> tuple[list[bytes], bytes]:
         blocks.append(buffer[begin : blank.end()])
         begin = blank.end()
     return [block for block in blocks if block.strip(b"\r\n")], buffer[begin:]
+
+
+def _failure_of(response: Raw | Absent) -> GatewayError:
+    try:
+        error = decode_error(decode_members(response)["error"]) if is_set(response) else WireError()
+    except (KeyError, *JSON_ERRORS):
+        error = WireError()
+    return error_from_upstream(error, "upstream failed to answer")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+import msgspec
 from msgspec import Raw
 
 from core.canonical import (
@@ -279,6 +280,26 @@ def usage_of(wire: WireUsage, nano_credits: int | None = None) -> Usage:
         reasoning_tokens=outputs.reasoning_tokens or 0,
         nano_credits=nano_credits,
     )
+
+
+class _Counted(msgspec.Struct):
+    usage: WireUsage | None = None
+    copilot_usage: CopilotUsage | None = None
+
+
+_decode_counted = msgspec.json.Decoder(_Counted).decode
+
+
+def reply_usage(body: bytes) -> Usage | None:
+    """Read what a complete reply says it used; None where it does not say, or cannot be read."""
+    try:
+        counted = _decode_counted(body)
+    except JSON_ERRORS:
+        return None
+    if counted.usage is None:
+        return None
+    nano = None if counted.copilot_usage is None else counted.copilot_usage.total_nano_aiu
+    return usage_of(counted.usage, None if nano is None else int(nano))
 
 
 def decode_response(body: bytes, scope: str = "") -> Reply:

@@ -1,0 +1,25 @@
+"""What a request cost: by upstream's own word, else by the catalogue's prices."""
+
+from core.canonical import Usage
+from core.ledger.figures import NANO
+from core.model import Prices
+
+
+def credits_of(usage: Usage, prices: Prices | None) -> float | None:
+    """Return AI credits; None where neither upstream nor the catalogue names a price.
+
+    Where the catalogue has no price for cached tokens, they count as any other input.
+    """
+    if usage.nano_credits is not None:
+        return usage.nano_credits / NANO
+    if prices is None or prices.batch <= 0:
+        return None
+    read, written = usage.cache_read_tokens, usage.cache_write_tokens
+    fresh = max(usage.input_tokens - read - written, 0)
+    cost = (
+        fresh * prices.input
+        + read * (prices.cache_read or prices.input)
+        + written * (prices.cache_write or prices.input)
+        + usage.output_tokens * prices.output
+    )
+    return cost / prices.batch
