@@ -54,6 +54,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     rate_limit: float = 0.0  # seconds between requests; 0: off
     wait: bool = False
     manual: bool = False
+    approval_timeout: float = 300.0  # for which a request waits for a person's approval
+    # Over all keys together; 0: off. None: 300 and 10,000, and off where the upstream is a stand-in on this machine.
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
+    credits_per_day: float = 0.0  # Copilot's AI credits, over all keys together; 0: off
+    breaker_refusals: int = 5  # in a row, after which a model is not asked for a while; 0: off
     verbose: bool = False
     show_token: bool = False
     proxy_env: bool = True  # honour HTTPS_PROXY and NO_PROXY

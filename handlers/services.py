@@ -7,6 +7,8 @@ from typing import Protocol, cast
 from flask import current_app
 from msgspec import Struct
 
+from core.access.approval import Approvals
+from core.access.breaker import Breaker
 from core.access.keys import KeyRing
 from core.call import Engine
 from core.copilot.catalogue import Catalogue
@@ -31,6 +33,7 @@ class Gate(Protocol):
 class Services(Struct, frozen=True, kw_only=True):
     """Everything a handler may touch. `keys` is None where no key is asked (loopback without `api_key`).
 
+    breaker: among the gates, too; None where it is off. approvals: likewise, where a person approves each request.
     observers: told of every request after its answer's last byte, whatever became of it. They must be quick.
     ticks: seconds of a clock that never goes back.
     """
@@ -46,6 +49,8 @@ class Services(Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...]
     now: Callable[[], float]
     new_id: Callable[[str], str]
+    breaker: Breaker | None = None
+    approvals: Approvals | None = None
     observers: tuple[Observer, ...] = ()
     ticks: Callable[[], float] = time.perf_counter
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from types import NoneType, UnionType
 from typing import Any, Final, cast, get_args, get_origin
 
 import msgspec
@@ -21,9 +22,12 @@ class BadValueError(Exception):
 def coerce(kind: Any, value: object, *, lenient: bool) -> Any:
     """Return the value as the setting's type. Raises BadValueError.
 
+    A kind that may be None is as the same kind without it: no source can say None.
+
     lenient: text may stand for numbers, switches, lists (`a,b`, or JSON) and tables (`a=b,c=d`, or JSON), as in
     variables and flags.
     """
+    kind = _present(kind)
     if lenient and isinstance(value, str):
         value = _from_text(kind, value)
     try:
@@ -32,6 +36,12 @@ def coerce(kind: Any, value: object, *, lenient: bool) -> Any:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise BadValueError(expected(kind)) from error
+
+
+def _present(kind: Any) -> Any:
+    return (
+        next(part for part in get_args(kind) if part is not NoneType) if isinstance(kind, UnionType) else kind
+    )
 
 
 def check_value(name: str, value: Any) -> Any:
@@ -145,6 +155,12 @@ def _not_negative(value: float) -> float:
     return value
 
 
+def _ceiling(value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise BadValueError("a number, 0 (off) or more")
+    return value
+
+
 def _positive(value: float) -> float:
     if not (math.isfinite(value) and value > 0):
         raise BadValueError("a number above 0")
@@ -181,6 +197,11 @@ _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "github_token": _header_text,
     "api_key": _header_text,
     "rate_limit": _not_negative,
+    "approval_timeout": _positive,
+    "requests_per_minute": _ceiling,
+    "requests_per_day": _ceiling,
+    "credits_per_day": _ceiling,
+    "breaker_refusals": _ceiling,
     "max_body_bytes": _positive,
     "log_file_bytes": _positive,
     "log_file_count": _count,

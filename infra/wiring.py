@@ -2,8 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 from uuid import uuid4
 
+from core.access.allowance import Allowances
+from core.access.approval import Approvals
+from core.access.breaker import Breaker
+from core.access.caller import Limits
 from core.access.keys import KeyRing
 from core.access.limits import RateLimit
 from core.call import Engine
@@ -11,6 +16,7 @@ from core.copilot.auto import AutoMode
 from core.copilot.catalogue import Catalogue
 from core.copilot.client import CopilotClient
 from core.copilot.github import GitHub
+from core.copilot.hosts import stand_in
 from core.copilot.token import CopilotTokens
 from core.copilot.transport import Transport
 from core.copilot.usage import fetch_quota
@@ -20,6 +26,10 @@ from core.settings import Settings
 from core.surfaces import DIALECTS
 from handlers.services import Gate, Services
 from infra.proxies import ca_bundle, read_proxy
+
+# What no person with several agents reaches, and a loop that ran away does.
+REQUESTS_PER_MINUTE: Final = 300
+REQUESTS_PER_DAY: Final = 10_000
 
 
 def join(
@@ -49,6 +59,8 @@ def join(
     )
     catalogue = Catalogue(settings, copilot, state, now=time.time, new_id=_hex)
     auto = AutoMode(copilot, state, now=time.time, new_id=_hex, wait=time.sleep)
+    breaker = Breaker(state, settings.breaker_refusals, now=time.time) if settings.breaker_refusals else None
+    approvals = Approvals(settings.approval_timeout, now=time.time) if settings.manual else None
     return Services(
         settings=settings,
         engine=Engine(settings, DIALECTS, catalogue.models, tokens.scope, time.time, _new_id, auto),
@@ -58,7 +70,9 @@ def join(
         state=state,
         quota=lambda: fetch_quota(github, settings, tokens.github_token(), now=time.time),
         keys=keys,
-        gates=_gates(settings, state),
+        gates=_gates(settings, state, breaker, approvals),
+        breaker=breaker,
+        approvals=approvals,
         observers=observers,
         now=time.time,
         new_id=_new_id,
@@ -90,13 +104,31 @@ def build_clients(settings: Settings, environ: Mapping[str, str]) -> tuple[Trans
     )
 
 
-def _gates(settings: Settings, state: StateStore) -> tuple[Gate, ...]:
-    if settings.rate_limit <= 0:
-        return ()
-    limit = RateLimit(
-        state, settings.rate_limit, wait=settings.wait, now=time.time, sleep=time.sleep, new_owner=_hex
+def ceilings(settings: Settings) -> Limits:
+    """Return what all keys together may use. A stand-in for upstream spends nothing, so there only a word sets a limit."""
+    usual = (0, 0) if stand_in(settings) else (REQUESTS_PER_MINUTE, REQUESTS_PER_DAY)
+    chosen = (settings.requests_per_minute, settings.requests_per_day)
+    per_minute, per_day = (
+        default if value is None else value for value, default in zip(chosen, usual, strict=True)
     )
-    return (limit,)
+    return Limits(
+        per_minute=per_minute or None,
+        per_day=per_day or None,
+        credits_per_day=settings.credits_per_day or None,
+    )
+
+
+def _gates(
+    settings: Settings, state: StateStore, breaker: Breaker | None, approvals: Approvals | None
+) -> tuple[Gate, ...]:
+    """Return the gates in their order: what costs least to ask comes first, and a person last."""
+    interval = None
+    if settings.rate_limit > 0:
+        interval = RateLimit(
+            state, settings.rate_limit, wait=settings.wait, now=time.time, sleep=time.sleep, new_owner=_hex
+        )
+    allowances = Allowances(state, ceilings(settings), now=time.time)
+    return tuple(gate for gate in (breaker, allowances, interval, approvals) if gate is not None)
 
 
 def _hex() -> str:

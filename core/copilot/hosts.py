@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -86,6 +87,12 @@ def copilot_base(hosts: Hosts, named: str | None) -> str:
             code="host_refused",
         )
     return url.text
+
+
+def stand_in(settings: Settings) -> str | None:
+    """Return the URL of an upstream on this machine, as `make demo` uses, or None for the real one."""
+    upstreams = (settings.copilot_url, settings.github_api_url)
+    return next((url for url in upstreams if is_loopback(urlsplit(url).hostname or "")), None)
 
 
 def is_loopback(host: str) -> bool:
