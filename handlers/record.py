@@ -37,13 +37,15 @@ def begin() -> None:
     """Open the record."""
     given = services()
     rule = "" if request.url_rule is None else request.url_rule.rule
-    g.exchange = Exchange(
+    g.exchange = asked = Exchange(
         id=given.new_id("req_"),
         began_at=given.now(),
         started=given.ticks(),
         route=f"{request.method} {rule}" if rule else "",
         surface=SURFACES.get(rule.removeprefix("/v1"), "") if request.method == "POST" else "",
     )
+    if asked.surface:
+        given.under_way.add(asked.id)
 
 
 def exchange() -> Exchange:
@@ -103,6 +105,7 @@ def _end(given: Services, asked: Exchange, later: Callable[[Callable[[], None]],
     if asked.over:
         return
     asked.over, asked.duration = True, given.ticks() - asked.started
+    given.under_way.discard(asked.id)
     _tell(asked.leaving, asked)
     later(partial(_tell, given.observers, asked))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from flask import current_app
-from msgspec import Struct
+from msgspec import Struct, field
 
 from core.access.approval import Approvals
 from core.access.breaker import Breaker
@@ -16,6 +16,7 @@ from core.copilot.client import CopilotClient
 from core.copilot.github import GitHub
 from core.copilot.usage import Quota
 from core.exchange import Exchange, Leave, Observer
+from core.ledger.ledger import Ledger
 from core.ports import StateStore
 from core.settings import Settings
 
@@ -35,6 +36,7 @@ class Services(Struct, frozen=True, kw_only=True):
 
     breaker: among the gates, too; None where it is off. approvals: likewise, where a person approves each request.
     observers: told of every request after its answer's last byte, whatever became of it. They must be quick.
+    ledger: one of them. under_way: ids of the requests for a model that are not over.
     ticks: seconds of a clock that never goes back.
     """
 
@@ -51,7 +53,9 @@ class Services(Struct, frozen=True, kw_only=True):
     new_id: Callable[[str], str]
     breaker: Breaker | None = None
     approvals: Approvals | None = None
+    ledger: Ledger
     observers: tuple[Observer, ...] = ()
+    under_way: set[str] = field(default_factory=set[str])
     ticks: Callable[[], float] = time.perf_counter
 
 

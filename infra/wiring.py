@@ -21,6 +21,7 @@ from core.copilot.token import CopilotTokens
 from core.copilot.transport import Transport
 from core.copilot.usage import fetch_quota
 from core.exchange import Observer
+from core.ledger.ledger import Ledger
 from core.ports import SecretStore, StateStore
 from core.settings import Settings
 from core.surfaces import DIALECTS
@@ -41,8 +42,12 @@ def join(
     keys: KeyRing | None,
     forget_login: Callable[[], None] = lambda: None,
     observers: tuple[Observer, ...] = (),
+    ledger_every: float = 1.0,
 ) -> Services:
-    """Build the services. forget_login: makes `secrets` read the login anew, where it has a memory."""
+    """Build the services. forget_login: makes `secrets` read the login anew, where it has a memory.
+
+    ledger_every: seconds between two writes of the ledger; 0 where this process may be ended between two requests.
+    """
     transport, github = clients
     tokens = CopilotTokens(
         settings,
@@ -61,6 +66,7 @@ def join(
     auto = AutoMode(copilot, state, now=time.time, new_id=_hex, wait=time.sleep)
     breaker = Breaker(state, settings.breaker_refusals, now=time.time) if settings.breaker_refusals else None
     approvals = Approvals(settings.approval_timeout, now=time.time) if settings.manual else None
+    ledger = Ledger(state, time.time, time.monotonic, every=ledger_every)
     return Services(
         settings=settings,
         engine=Engine(settings, DIALECTS, catalogue.models, tokens.scope, time.time, _new_id, auto),
@@ -73,7 +79,8 @@ def join(
         gates=_gates(settings, state, breaker, approvals),
         breaker=breaker,
         approvals=approvals,
-        observers=observers,
+        observers=(ledger.observe, *observers),
+        ledger=ledger,
         now=time.time,
         new_id=_new_id,
     )

@@ -92,6 +92,11 @@ class Ledger:
             figures.take(done)
             self._errors.note(done)
 
+    def observe(self, done: Exchange) -> None:
+        """Count a request that is over, and write what was counted when it is time to."""
+        self.note(done)
+        self.tend()
+
     def tend(self) -> None:
         """Write what was counted, if the last write is long enough ago. Never fails, and never waits for another thread."""
         if self._ticks() >= self._due_at and self._writing.acquire(blocking=False):

@@ -37,4 +37,5 @@ def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
         clients=build_clients(settings, environ),
         keys=ManagedKeys(state, time.time),
         forget_login=secrets.forget,
+        ledger_every=0.0,
     )

@@ -168,13 +168,16 @@ def _serve(
         say(f"Listening on {url} (Ctrl-C stops)", "bold green")
 
     app = create_app(services)
-    if dev:
-        serve_dev(app, current.host, current.port, on_ready=on_ready)
-        return
-    serve(
-        app, current.host, current.port,
-        allowance=body_allowance(services), patience=_patience(current), on_ready=on_ready,
-    )  # fmt: skip
+    try:
+        if dev:
+            serve_dev(app, current.host, current.port, on_ready=on_ready)
+            return
+        serve(
+            app, current.host, current.port,
+            allowance=body_allowance(services), patience=_patience(current), on_ready=on_ready,
+        )  # fmt: skip
+    finally:
+        services.ledger.flush()
 
 
 def _patience(current: Settings) -> Patience:

@@ -1,6 +1,7 @@
 """One connection of the local server: its requests are judged by their heads, and it may not be slow for ever."""
 
 import socket
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +11,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
 from handlers.guard import FAULT, WITHHELD
+from handlers.record import LATER
 from infra.local.patience import Patience, Phase, Watch
 from infra.local.server import CLIENT_GONE
 from infra.local.strict_http import StrictParser
@@ -42,6 +44,7 @@ class DoorTask(WSGITask):
         environ = super().get_environment()
         request = cast("StrictParser", self.request)
         environ[CLIENT_GONE] = self.channel.check_client_disconnected
+        environ[LATER] = cast("DoorChannel", self.channel).later.append
         if request.error is not None:
             # What waitress quotes of a bad head is left out: it may be a key.
             environ[FAULT] = (request.error.code, str(request.error.body).partition(' "')[0])
@@ -69,6 +72,7 @@ class DoorChannel(HTTPChannel):
         self._judged: StrictParser | None = None
         self._served = self._sent = 0
         self._ends_with_refusal = self._lingers = False
+        self.later: deque[Callable[[], None]] = deque()  # what the app wants to do when no client waits
         super().__init__(server, *given, **named)
 
     # The main thread
@@ -195,6 +199,9 @@ class DoorChannel(HTTPChannel):
         self._ends_with_refusal = cast("StrictParser", self.requests[0]).is_refused
         super().service()
         self._served += 1
+        with suppress(IndexError):
+            while True:
+                self.later.popleft()()
 
 
 class _Judgement:
