@@ -83,6 +83,8 @@ class Database:
             self._give_back(connection)
         except sqlite3.Error as error:
             raise self._store_error(error) from error
+        except UnicodeDecodeError as error:  # SQLite quotes the damaged text in its own words
+            raise self._store_error(damage("unreadable text")) from error
         except OSError as error:
             raise private.unusable(self._path, error) from error
 
@@ -172,6 +174,13 @@ class Database:
     def _store_error(self, error: sqlite3.Error) -> StoreError:
         remedy = _REMEDIES.get(_primary_code(error), _BROKEN)
         return StoreError(f"{self._path} {remedy}. (SQLite: {error})")
+
+
+def damage(what: str) -> sqlite3.DatabaseError:
+    """Build the error for a file that SQLite reads without complaint, although nobody can have put this into it."""
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 class _Connection(sqlite3.Connection):

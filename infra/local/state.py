@@ -2,11 +2,11 @@
 
 import math
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from infra.local.database import Database
+from infra.local.database import Database, damage
 from infra.store_rules import check_names, counter_sum, expiry
 
 STATE_FILE: Final = "state.sqlite3"  # its name in the data directory
@@ -68,6 +68,7 @@ class SqliteStateStore:
                 "SELECT value FROM record WHERE kind = ? AND key = ? AND expires_at > ?",
                 (kind, key, self._now()),
             ).fetchone()
+            _check_columns([] if row is None else [row], bytes)
         return None if row is None else row[0]
 
     def save(self, kind: str, key: str, value: bytes, *, expires_at: float | None = None) -> None:
@@ -109,6 +110,7 @@ class SqliteStateStore:
                 "SELECT key, value FROM record WHERE kind = ? AND expires_at > ? ORDER BY key",
                 (kind, self._now()),
             ).fetchall()
+            _check_columns(rows, str, bytes)
         return dict(rows)
 
     def claim(self, kind: str, key: str, owner: str, *, expires_at: float) -> bool:
@@ -167,6 +169,7 @@ class SqliteStateStore:
                 "SELECT key, name, amount FROM counter WHERE kind = ? AND expires_at > ? ORDER BY key, name",
                 (kind, self._now()),
             ).fetchall()
+            _check_columns(rows, str, str, int)
         records: dict[str, dict[str, int]] = {}
         for key, name, amount in rows:
             records.setdefault(key, {})[name] = amount
@@ -181,6 +184,7 @@ class SqliteStateStore:
         rows = connection.execute(
             "SELECT name, amount, expires_at FROM counter WHERE kind = ? AND key = ?", (kind, key)
         ).fetchall()
+        _check_columns(rows, str, int, float)
         return {name: amount for name, amount, _ in rows}, rows[0][2] if rows else None
 
     def _purge(self, connection: sqlite3.Connection) -> None:
@@ -190,6 +194,12 @@ class SqliteStateStore:
         for statement in _PURGE:
             connection.execute(statement, (now,))
         self._purge_at = now + _PURGE_EVERY
+
+
+def _check_columns(rows: Iterable[tuple[object, ...]], *types: type) -> None:
+    """Raise sqlite3.DatabaseError for values of other types: a damaged page may hold any, in any column."""
+    if any(not isinstance(value, kind) for row in rows for value, kind in zip(row, types, strict=True)):
+        raise damage("a value is not of its column's type")
 
 
 def _changes(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> bool:
