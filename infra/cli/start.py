@@ -1,7 +1,7 @@
 """`copilot-gateway start`: serve the gateway; log in first if needed."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,6 +18,11 @@ from infra.cli.options import settings, show_token_option, verbose_option
 from infra.cli.session import Session
 from infra.local.patience import Patience
 from infra.settings import check_exposure
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from handlers.services import Services
 
 ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how clients here reach them
 
@@ -168,6 +173,8 @@ def _serve(
         say(f"Listening on {url} (Ctrl-C stops)", "bold green")
 
     app = create_app(services)
+    if current.capture_dir:
+        _capture(app, services)
     try:
         if dev:
             serve_dev(app, current.host, current.port, on_ready=on_ready)
@@ -186,4 +193,17 @@ def _patience(current: Settings) -> Patience:
         body=current.body_timeout,
         send=current.send_timeout,
         keep_alive=current.keep_alive,
+    )
+
+
+def _capture(app: "Flask", services: "Services") -> None:
+    from infra.capture.store import install  # noqa: PLC0415 - on request only
+
+    kept = (
+        "prompts and answers as they are"
+        if services.settings.capture_bodies == "full"
+        else "without their words"
+    )
+    warn(
+        f"Exchanges are captured in {install(app, services)}, {kept}. Take the setting out when you are done."
     )

@@ -19,7 +19,7 @@ class Members(dict[str, object]):
 
 def spelled(value: object) -> str:
     """Return a value as text for people, quoted where its end would not show."""
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
     return repr(text) if not text or re.search(r"""[\s"'=]""", text) else text
 
 

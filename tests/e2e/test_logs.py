@@ -63,7 +63,8 @@ def test_logs_shows_and_chooses(logged: list[str], environ: dict[str, str]) -> N
     assert (0, 3) == (shown.returncode, shown.stdout.count("request.done"))
     assert "\x1b" not in shown.stdout
     errors = run(environ, "logs", "--errors", "--json", "--since", "1h")
-    (line,) = [json.loads(line) for line in errors.stdout.splitlines()]
+    told = [json.loads(line) for line in errors.stdout.splitlines()]
+    (line,) = [line for line in told if line["event"] == "request.done"]
     assert ("not_found", 404) == (line["error"], line["status"])
     assert run(environ, "logs", "--model", "gpt-4*", "-n", "1").stdout.count("\n") == 1
     assert run(environ, "logs", "--key", "nobody").stdout == ""
