@@ -14,6 +14,7 @@ from handlers import (
     health,
     login,
     messages,
+    metrics,
     models,
     record,
     responses,
@@ -24,7 +25,7 @@ from handlers.services import EXTENSION, Services
 # Clients are configured with or without `/v1` in their base URL; both work.
 PREFIXES = ("", "/v1")
 ENDPOINTS = (chat_completions, messages, count_tokens, responses, embeddings, models, usage)
-UNVERSIONED = (health, login)
+UNVERSIONED = (health, login, metrics)
 
 
 def create_app(services: Services, only: str | None = None) -> Flask:

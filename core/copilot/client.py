@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Final
 
@@ -13,7 +13,7 @@ from core.copilot.faults import TransportError
 from core.copilot.headers import copilot_headers
 from core.copilot.token import CopilotToken, CopilotTokens
 from core.copilot.transport import Pending, RawReply, Transport
-from core.copilot.usage import Allowance, read_quota_headers
+from core.copilot.usage import Allowance, read_quota_headers, says_quota
 from core.errors import GatewayError
 from core.outgoing import Outgoing
 from core.settings import Settings
@@ -67,8 +67,14 @@ class CopilotClient:
         self.now = now
         self.ticks = ticks or now
         self.new_id = new_id
+        self.quota_headers: Mapping[str, str] = {}  # of the last reply that had any
         # Asked when upstream refuses the model of a request; the catalogue puts itself here.
         self.why_unsupported: Callable[[Outgoing], str] = lambda _outgoing: ""
+
+    @property
+    def quotas(self) -> dict[str, Allowance]:
+        """What the last reply with quota snapshots said, by name; nobody is asked."""
+        return read_quota_headers(self.quota_headers)
 
     def begin(
         self,
@@ -206,6 +212,8 @@ class PendingReply:
         """Return a successful reply; None when another attempt is worth it; raise GatewayError otherwise."""
         self._attempt = None
         if 200 <= raw.status < 300:  # noqa: PLR2004 - the successful statuses
+            if says_quota(raw.headers):
+                self._client.quota_headers = raw.headers
             return UpstreamReply(self._client, raw)
         failure = self._failure(raw)
         if self._take_headers(failure):
@@ -270,11 +278,6 @@ class UpstreamReply:
     def request_id(self) -> str | None:
         """GitHub's id of this request, what its support asks for."""
         return self.headers.get("x-github-request-id")
-
-    @property
-    def quotas(self) -> dict[str, Allowance]:
-        """The quota snapshots that came with the reply, by name."""
-        return read_quota_headers(self.headers)
 
     def read(self, timeout: float) -> bytes | None:
         """Return the bytes that are there; None after `timeout` silent seconds; b"" at the clean end of the body.

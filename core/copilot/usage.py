@@ -70,6 +70,11 @@ def fetch_quota(github: GitHub, settings: Settings, github_token: str, *, now: C
     return _quota(document)
 
 
+def says_quota(headers: Mapping[str, str]) -> bool:
+    """Say whether a reply's headers hold a snapshot."""
+    return any(name.startswith(_SNAPSHOT) for name in headers)
+
+
 def read_quota_headers(headers: Mapping[str, str]) -> dict[str, Allowance]:
     """Read the quota snapshots of a reply, by name without the prefix; header names must be lower case."""
     return {

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from core.exchange import Exchange
+from core.exchange import CLIENT_LEFT, Exchange
 from core.ledger.spread import Spread
 
 NANO: Final = 1_000_000_000  # billionths of a credit make one
@@ -20,7 +20,8 @@ class Figures(Struct):
 
     repaired: requests that were changed to be accepted. input_tokens: with what was read from and written to the cache.
     priced: requests of which it is known what they cost; nano_credits: that, in billionths of a credit.
-    errors: by kind, as in `Exchange.error`. statuses: by the first digit of the answer's status; not kept in the store.
+    errors: by kind, as in `Exchange.error`. upstream_errors: the part of these that failed after every gate; statuses: by
+    the first digit of the answer's status. Neither is kept in the store.
     first_token: of what had one. duration: of requests that went well.
     """
 
@@ -35,6 +36,7 @@ class Figures(Struct):
     priced: int = 0
     nano_credits: int = 0
     errors: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    upstream_errors: dict[str, int] = msgspec.field(default_factory=dict[str, int])
     statuses: dict[int, int] = msgspec.field(default_factory=dict[int, int])
     first_token: Spread = msgspec.field(default_factory=Spread)
     duration: Spread = msgspec.field(default_factory=Spread)
@@ -59,6 +61,8 @@ class Figures(Struct):
             self.first_token.take(done.first_token)
         if done.error:
             self.errors[done.error] = self.errors.get(done.error, 0) + 1
+            if done.admitted and done.error != CLIENT_LEFT:
+                self.upstream_errors[done.error] = self.upstream_errors.get(done.error, 0) + 1
         elif done.status < _FAILURES:
             self.duration.take(done.duration)
 
@@ -67,6 +71,7 @@ class Figures(Struct):
         for name in COUNTERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         _add(self.errors, other.errors)
+        _add(self.upstream_errors, other.upstream_errors)
         _add(self.statuses, other.statuses)
         self.first_token.add(other.first_token)
         self.duration.add(other.duration)

@@ -398,9 +398,10 @@ def test_a_small_request_is_posted_and_read_whole(upstream: Upstream) -> None:
 
 def test_quota_headers_come_with_a_reply(upstream: Upstream) -> None:
     upstream.answers = [Response("ok", 200, {"x-quota-snapshot-chat": "ent=-1&rem=100.0"})]
-    reply = upstream.client().open(CHAT)
-    assert reply.quotas["chat"].unlimited
-    reply.close()
+    client = upstream.client()
+    assert {} == client.quotas
+    client.open(CHAT).close()
+    assert client.quotas["chat"].unlimited
 
 
 def test_neither_token_is_ever_shown(upstream: Upstream, caplog: pytest.LogCaptureFixture) -> None:
