@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from core.copilot.headers import VERSION
 from core.errors import GatewayError
@@ -29,8 +30,20 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "smoke": ("smoke", "Try a running gateway from outside."),
     "logs": ("logs", "Show what the gateway has logged, and follow it."),
     "doctor": ("doctor", "Find out what is wrong, and what to do about it."),
+    "completion": ("completion", "Print what completes the command in your shell."),
     "debug": ("debug", "Show versions and paths for a bug report."),
 }
+
+
+# click 8.2 has a name of its own for it.
+NO_COMMAND: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
+EXAMPLES: Final = """\b
+Examples:
+  copilot-gateway start                    serve http://127.0.0.1:4141; log in first if needed
+  copilot-gateway setup claude-code        show what makes Claude Code use it
+  copilot-gateway keys create laptop       make a key for a client
+  copilot-gateway doctor                   find out what is wrong
+"""
 
 
 class Commands(click.Group):
@@ -48,6 +61,16 @@ class Commands(click.Group):
             return None
         return cast("click.Command", importlib.import_module(f"infra.cli.{COMMANDS[cmd_name][0]}").command)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands' names without importing them; options as click does."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=summary)
+            for name, (_, summary) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         del ctx
@@ -55,7 +78,11 @@ class Commands(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=exits.EPILOG)
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"{EXAMPLES}\n{exits.EPILOG}",
+)
 @click.version_option(VERSION, prog_name=PROGRAM)
 def cli() -> None:
     """Your own OpenAI- and Anthropic-compatible endpoint in front of a GitHub Copilot subscription.
@@ -76,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
         code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=state)
         sys.stdout.flush()  # a reader that has left is noticed here, not while Python ends
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return exits.INTERRUPTED
@@ -91,6 +118,15 @@ def run(arguments: Sequence[str]) -> int:
         fail(message)
         return exit_code
     return code if isinstance(code, int) else exits.OK
+
+
+def _show(error: click.ClickException) -> None:
+    """Say in one line what is wrong with the command line; a group without a command shows its help."""
+    if not isinstance(error, click.UsageError) or isinstance(error, NO_COMMAND):
+        error.show()
+        return
+    at = error.ctx.command_path if error.ctx is not None else PROGRAM
+    fail(f"{error.format_message().rstrip('.')}. See: {at} --help")
 
 
 def explain(error: Exception) -> tuple[str, int]:
