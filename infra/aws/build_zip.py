@@ -22,7 +22,17 @@ C_LIBRARIES: Final = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "man
 # Pinned for the laptop, never imported on Lambda: the command's looks and editing, the local server, tiktoken's educational part;
 # and Prometheus, which cannot ask a function's processes one by one.
 LEFT_OUT: Final = frozenset(
-    {"markdown-it-py", "mdurl", "prometheus-client", "pygments", "regex", "rich", "ruamel-yaml", "tomlkit", "waitress"}
+    {
+        "markdown-it-py",
+        "mdurl",
+        "prometheus-client",
+        "pygments",
+        "regex",
+        "rich",
+        "ruamel-yaml",
+        "tomlkit",
+        "waitress",
+    }
 )
 # Ours: what the functions import. The rest of infra deploys and serves laptops.
 SOURCES: Final = ("core/**/*", "handlers/**/*", "infra/*.py", "infra/aws/*.py", "infra/aws/bootstrap")
