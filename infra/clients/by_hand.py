@@ -79,6 +79,7 @@ def plan_open_webui(situation: Situation) -> Plan:
     task = f"TASK_MODEL_EXTERNAL={situation.small.id}"
     steps = [
         f"Admin Panel, Settings, Connections, OpenAI API: add {situation.openai} with {situation.key.shown()}.",
+        f"In a chat, choose {situation.main.id}; the list holds every model of your subscription.",
         f"Settings, Interface, Task Model (External): {situation.small.id}, for titles and tags.",
         f"Or before its first start: OPENAI_API_BASE_URL={situation.openai} OPENAI_API_KEY={key} {task}",
     ]

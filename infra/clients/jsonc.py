@@ -12,6 +12,9 @@ WORD: Final = re.compile(r"[-+.\w]+")
 # What may follow a value in its line and belongs to it: blanks and a comment.
 REMARK: Final = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/[ \t]*(?=\r?\n))?")
 INDENT: Final = re.compile(r"[\[{][^\n]*\n([ \t]+)\S")
+INDENTED: Final = re.compile(r"[ \t]*")
+NEWLINE: Final = re.compile(r"\r?\n")
+BLANK: Final = re.compile(r"\s*")
 CLOSING: Final = {"{": "}", "[": "]"}
 MOST_DEPTH: Final = 200
 
@@ -77,61 +80,51 @@ class JsoncDocument:
         self._cut(node, index)
 
     def _cut(self, node: Node, index: int) -> None:
-        child = node.children[index]
+        """Take out one child, the comma that is then one too many, and its line if nothing else stands in it."""
+        text, child = self.text, node.children[index]
         start, end = child.start, child.node.end
-        comma = self._comma(end)
-        if comma is not None:
-            end = comma
-        elif index:
-            before = node.children[index - 1].node.end
-            ours = self._comma(before)
-            if ours is not None:
-                self._replace(ours - 1, ours, "")
-                self._cut(_same(self._root, node.start), index)
-                return
-        line = self.text.rfind("\n", 0, start) + 1
-        if not self.text[line:start].strip():
-            start = line
-            end = REMARK.match(self.text, end).end()  # type: ignore[union-attr]  # matches the empty text, too
-            rest = re.compile(r"\r?\n").match(self.text, end)
-            end = rest.end() if rest else end
-        self._replace(start, end, "")
-        if len(node.children) == 1 and (left := _same(self._root, node.start)):
-            inside = self.text[left.start + 1 : left.end - 1]
-            if not inside.strip():
-                self._replace(left.start + 1, left.end - 1, "")
+        comma_after = self._comma(end)
+        comma_before = self._comma(node.children[index - 1].node.end) if index else None
+        end = comma_after or end
+        line = text.rfind("\n", 0, start) + 1
+        if not text[line:start].strip():
+            start, end = line, _line_end(text, end)
+        elif comma_after is None and comma_before is not None:
+            start = comma_before
+        text = text[:start] + text[end:]
+        if comma_after is None and comma_before is not None:
+            text = text[: comma_before - 1] + text[comma_before:]
+        if len(node.children) == 1:
+            text = _closed(text, node.start)
+        self._replace(0, len(self.text), text)
 
     def _insert(self, node: Node, step: Step, value: object) -> None:
-        text, newline = self.text, self._newline()
         key = "" if isinstance(step, Entry) else json.dumps(step, ensure_ascii=False) + ": "
-        outer = self._line_indent(node.start)
         if not node.children:
-            inner = outer + self._unit()
-            made = f"{newline}{inner}{key}{self._render(value, inner)}"
-            rest = text[node.start + 1 : node.end - 1]
-            made += "" if "\n" in rest else newline + outer
+            self._insert_first(node, key, value)
+            return
+        last = node.children[-1]
+        comma = self._comma(last.node.end)
+        if "\n" not in self.text[node.start : node.end]:
+            made = f"{key}{json.dumps(value, ensure_ascii=False)}"
             self._replace(
-                node.start + 1,
-                node.start + 1 if "\n" in rest else node.end - 1,
-                made + rest.strip(" ") * ("\n" not in rest),
+                comma or last.node.end, comma or last.node.end, f" {made}," if comma else f", {made}"
             )
             return
-        last = node.children[-1].node.end
-        comma = self._comma(last)
-        if "\n" not in text[node.start : node.end]:
-            at = comma or last
-            made = f"{key}{json.dumps(value, ensure_ascii=False)}"
-            self._replace(at, at, f" {made}," if comma else f", {made}")
-            return
-        inner = self._line_indent(node.children[-1].start)
-        made = f"{newline}{inner}{key}{self._render(value, inner)}"
-        if comma is None:
-            self._replace(last, last, ",")
-            at, tail = last + 1, ""
-        else:
-            at, tail = comma, ","
-        at = REMARK.match(self.text, at).end()  # type: ignore[union-attr]  # matches the empty text, too
-        self._replace(at, at, made + tail)
+        indent = self._line_indent(last.start)
+        made = f"{self._newline()}{indent}{key}{self._render(value, indent)}"
+        at = comma or last.node.end
+        remark = REMARK.match(self.text, at)
+        between = remark[0] if remark else ""
+        self._replace(at, at + len(between), f"{between}{made}," if comma else f",{between}{made}")
+
+    def _insert_first(self, node: Node, key: str, value: object) -> None:
+        outer = self._line_indent(node.start)
+        inner = outer + self._unit()
+        made = f"{self._newline()}{inner}{key}{self._render(value, inner)}"
+        rest = self.text[node.start + 1 : node.end - 1]
+        tail = rest if "\n" in rest else f"{rest.strip()}{self._newline()}{outer}"
+        self._replace(node.start + 1, node.end - 1, made + tail)
 
     def _replace(self, start: int, end: int, made: str) -> None:
         self.text = self.text[:start] + made + self.text[end:]
@@ -165,7 +158,8 @@ class JsoncDocument:
 
     def _line_indent(self, at: int) -> str:
         line = self.text.rfind("\n", 0, at) + 1
-        return re.compile(r"[ \t]*").match(self.text, line)[0]  # type: ignore[index]  # matches the empty text, too
+        found = INDENTED.match(self.text, line)
+        return found[0] if found else ""
 
     def _unit(self) -> str:
         found = INDENT.search(self.text)
@@ -175,15 +169,19 @@ class JsoncDocument:
         return "\r\n" if "\r\n" in self.text else "\n"
 
 
-def _same(root: Node | None, start: int) -> Node:
-    """Return the object or list that begins there."""
-    todo = [root] if root else []
-    while todo:
-        node = todo.pop()
-        if node.start == start and node.opening:
-            return node
-        todo += [child.node for child in node.children]
-    raise AssertionError("it was there a moment ago")
+def _line_end(text: str, at: int) -> int:
+    """Return where the next line begins, if nothing but a comment is left in this one."""
+    remark = REMARK.match(text, at)
+    at = remark.end() if remark else at
+    newline = NEWLINE.match(text, at)
+    return newline.end() if newline else at
+
+
+def _closed(text: str, start: int) -> str:
+    """Return the text with the object or list that begins there closed at once, if it is empty."""
+    blank = BLANK.match(text, start + 1)
+    at = blank.end() if blank else start + 1
+    return text[: start + 1] + text[at:] if text[at : at + 1] in CLOSING.values() else text
 
 
 def _parse(text: str) -> Node | None:
