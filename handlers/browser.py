@@ -21,7 +21,10 @@ def sessions() -> Sessions:
 def session() -> str | None:
     """Return the live session that the browser shows, if any. Raises StoreError."""
     shown = request.cookies.get(_cookie(), "")
-    return shown if sessions().key_name(shown) is not None else None
+    name = sessions().key_name(shown)
+    # A session from before there were keys ends with the first one.
+    is_live = name is not None and (bool(name) or services().keys is None)
+    return shown if is_live else None
 
 
 def with_session(response: Response, opened: str) -> Response:

@@ -13,6 +13,7 @@ from core.outgoing import Outgoing
 from handlers.deadline import ask
 from handlers.record import exchange
 from handlers.reply import JSON, client_betas
+from handlers.scope import check_model
 from handlers.services import Services, services
 
 log = logging.getLogger("gateway")
@@ -35,6 +36,7 @@ def create() -> Response:
     about.requested = MESSAGES.peek(body).model
     lane = given.engine.lane(MESSAGES, about.requested)
     about.model = lane.model.id
+    check_model(about)
     if lane.passes_through and given.settings.upstream_count_tokens:
         call = given.engine.prepare(MESSAGES, body, client_betas())
         # A web search may have turned the request over to a model that answers elsewhere.

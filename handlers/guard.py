@@ -12,6 +12,7 @@ from core.errors import ErrorKind, GatewayError
 from handlers.hosts import check_host
 from handlers.origins import check_origin, preflight, share
 from handlers.record import exchange
+from handlers.scope import check_surface
 from handlers.services import Services, services
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def check() -> Response | None:
     if (answer := preflight(request, given)) is not None:
         return answer
     exchange().caller = judge(request, given)
+    check_surface(exchange())
     if WITHHELD in request.environ:
         # The judge changed its mind between the head and now: a store that failed, a key that was made just now.
         raise GatewayError("The request was not read; send it again.", kind="overloaded", retry_after=1)

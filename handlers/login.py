@@ -23,6 +23,7 @@ LOST_COOKIE: Final = (
     "The browser did not keep the session. Beyond this machine it needs https, and cookies must be allowed."
 )
 NO_KEY: Final = "This is not a key of this gateway, or it is revoked or expired."
+GUESTS_KEY: Final = "This key has limits: it may ask models, and no more. Sign in with a key that has none."
 STALE: Final = "This page was out of date; nothing was done. Try again."
 
 
@@ -82,7 +83,9 @@ def _signed_in(key: str) -> Response:
     caller = Caller() if ring is None else ring.authenticate(key)
     if caller is None:
         return _sign_in(NO_KEY, 403)
-    return with_session(_back(SIGNED_IN), sessions().open(caller.name))
+    if not caller.is_owner:
+        return _sign_in(GUESTS_KEY, 403)
+    return with_session(_back(SIGNED_IN), sessions().open(caller.name, caller.expires_at))
 
 
 def _back(query: str = "now") -> Response:

@@ -7,9 +7,11 @@ from typing import Final
 import msgspec
 from flask import Blueprint, Response, request
 
+from core.access.scope import check_model, may_use
 from core.copilot.headers import PRODUCT
 from core.errors import InvalidRequestError
 from core.model import Model
+from handlers.record import exchange
 from handlers.reply import JSON
 from handlers.services import services
 
@@ -22,8 +24,9 @@ CREATED_AT: Final = "2025-01-01T00:00:00Z"
 
 @bp.get("/models")
 def index() -> Response:
-    """List the models of the live catalogue."""
-    models = services().engine.listed()
+    """List the models of the live catalogue that the caller's key may use."""
+    limits = exchange().caller.limits
+    models = [model for model in services().engine.listed() if may_use(limits, model)]
     if "anthropic-version" in request.headers:
         return _json(_anthropic_page([model for model in models if model.kind == "chat"]))
     listed = _json({"object": "list", "data": [_openai(model) for model in models]})
@@ -36,6 +39,7 @@ def index() -> Response:
 def show(model_id: str) -> Response:
     """Describe one model; ids are resolved as they are in a request."""
     model = services().engine.find(model_id.rstrip("/"))
+    check_model(exchange().caller, model.id)
     return _json(_anthropic(model) if "anthropic-version" in request.headers else _openai(model))
 
 

@@ -14,7 +14,11 @@ from core.ledger.figures import NANO
 from core.ledger.prices import credits_of
 from core.model import Prices
 from handlers.deadline import current_deadline
+from handlers.scope import check_model
 from handlers.services import Services, services
+
+# Under this environ key the record can be found by what is around the app.
+RECORD: Final = "gateway.exchange"
 
 log = logging.getLogger("gateway")
 
@@ -37,7 +41,7 @@ def begin() -> None:
     """Open the record."""
     given = services()
     rule = "" if request.url_rule is None else request.url_rule.rule
-    g.exchange = asked = Exchange(
+    g.exchange = request.environ[RECORD] = asked = Exchange(
         id=given.new_id("req_"),
         began_at=given.now(),
         started=given.ticks(),
@@ -54,7 +58,8 @@ def exchange() -> Exchange:
 
 
 def admit(asked: Exchange) -> None:
-    """Let a request pass every gate, now that its model is known. Raises what a gate raises."""
+    """Let a request pass every gate, now that its model is known. Raises GatewayError, and what else a gate raises."""
+    check_model(asked)
     asked.wanted = current_deadline().check
     for gate in services().gates:
         leave = gate.enter(asked)

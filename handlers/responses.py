@@ -11,6 +11,7 @@ from core.stored.listing import encode_page, read_page
 from core.stored.turn import SETTING, Turn, begin
 from handlers.record import exchange
 from handlers.reply import JSON, answer
+from handlers.scope import check_model
 from handlers.services import services
 
 bp = Blueprint("responses", __name__)
@@ -63,6 +64,7 @@ def count_input() -> Response:
     about.requested = RESPONSES.peek(body).model
     lane = services().engine.lane(RESPONSES, about.requested)
     about.model = lane.model.id
+    check_model(about)
     counted = estimate_tokens(RESPONSES.decode_request(body), lane.model.id)
     answered = {"object": "response.input_tokens", "input_tokens": counted}
     return _json(msgspec.json.encode(answered), {"x-gateway-count": "estimate"})

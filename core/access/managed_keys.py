@@ -3,22 +3,29 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from core.access.caller import Caller
+from core.access.caller import UNLIMITED, Caller, Limits
 from core.access.keys import STATIC_KEY_NAME, KeyRing
-from core.ports import StateStore
+from core.access.sessions import Sessions
+from core.ports import StateStore, StoreError
 
 KIND: Final = "api-key"
+USES: Final = "api-key-use"
+EDITS: Final = "api-key-edit"
 PREFIX: Final = "cgw_"
 CACHE_LIFE: Final = (
     30.0  # seconds for which a key that was found is not looked up again; so long a revoked one may live
 )
 CACHE_SIZE: Final = 256
+NOTE_EVERY: Final = 60.0  # seconds between two notes of when a key was last used
+EDIT: Final = 10.0  # seconds, longer than a change of the keys takes
 KEPT_AFTER_END: Final = (
     30 * 24 * 3600.0
 )  # an expired key is still listed, so that its owner sees why it fails
@@ -31,7 +38,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class KeyNameError(Exception):
-    """A key cannot have this name; the message says why."""
+    """A key cannot have this name, or not now; the message says why."""
 
 
 class ManagedKey(Struct, frozen=True, kw_only=True):
@@ -40,6 +47,7 @@ class ManagedKey(Struct, frozen=True, kw_only=True):
     name: str
     created_at: float
     expires_at: float | None = None
+    limits: Limits = UNLIMITED
 
     def lives(self, now: float) -> bool:
         """Say whether the key is still good."""
@@ -49,8 +57,8 @@ class ManagedKey(Struct, frozen=True, kw_only=True):
 class ManagedKeys:
     """A `KeyRing` in the state store, shared by every process; records are addressed by the key's SHA-256.
 
-    The store is asked about a key every half minute at most, and never about a text that cannot be one. All methods
-    raise StoreError.
+    The store is asked about a key every half minute at most, and never about a text that cannot be one; it is told of its
+    use once a minute. All methods raise StoreError.
     """
 
     def __init__(
@@ -64,19 +72,17 @@ class ManagedKeys:
         self._now = now
         self._entropy = entropy
         self._found: dict[str, tuple[ManagedKey, float]] = {}
+        self._noted: dict[str, float] = {}
 
-    def create(self, name: str, expires_at: float | None = None) -> str:
+    def create(self, name: str, expires_at: float | None = None, limits: Limits = UNLIMITED) -> str:
         """Make a key and return it: this is the only moment at which it is known. Raises KeyNameError."""
         _check_name(name)
-        if any(key.name == name for key in self.list()):
-            raise KeyNameError(
-                f"There is a key named {name} already; revoke it first or choose another name."
-            )
-        clear = PREFIX + _base62(self._entropy(_BYTES))
-        key = ManagedKey(name=name, created_at=self._now(), expires_at=expires_at)
-        purge_at = None if expires_at is None else expires_at + KEPT_AFTER_END
-        self._state.save(KIND, _id(clear), msgspec.json.encode(key), expires_at=purge_at)
-        return clear
+        with self._edit():
+            if self._named(name):
+                raise KeyNameError(
+                    f"There is a key named {name} already; revoke it first or choose another name."
+                )
+            return self._make(name, expires_at, limits)
 
     def list(self) -> list[ManagedKey]:
         """Return what is known of all keys, the oldest first; expired ones are among them for a while."""
@@ -84,16 +90,55 @@ class ManagedKeys:
         keys = [key for record in records if (key := _read(record)) is not None]
         return sorted(keys, key=lambda key: (key.created_at, key.name))
 
-    def revoke(self, name: str) -> bool:
-        """Remove the key of this name and return whether there was one."""
+    def last_used(self) -> dict[str, float]:
+        """Return when each key was last used (unix seconds, to the minute), by name."""
+        found = {name: _moment(record) for name, record in self._state.entries(USES).items()}
+        return {name: moment for name, moment in found.items() if moment is not None}
+
+    def limit(self, name: str, change: Callable[[Limits], Limits]) -> Limits | None:
+        """Give the key of this name other limits, and return them; None when there is no such key. Raises KeyNameError.
+
+        A process that runs keeps the old ones for as long as it does not look the key up again.
+        """
+        with self._edit():
+            named = self._named(name)
+            limits = None
+            for number, key in named.items():
+                limits = change(key.limits)
+                self._save(number, replace(key, limits=limits))
+            if limits not in {None, UNLIMITED}:
+                Sessions(self._state, self._now).close_all(name)
+        return limits
+
+    def rotate(self, name: str, grace: float = 0.0) -> str | None:
+        """Make a new key under the name of an old one, and return it; None when there is no such key. Raises KeyNameError.
+
+        grace: seconds for which the old one is still good.
+        """
+        with self._edit():
+            named = self._named(name)
+            if not named:
+                return None
+            last, ends = max(named.values(), key=lambda key: key.created_at), self._now() + grace
+            clear = self._make(name, last.expires_at, last.limits)
+            for number, key in named.items():
+                if grace > 0 and (key.expires_at is None or key.expires_at > ends):
+                    self._save(number, replace(key, expires_at=ends))
+                elif grace <= 0:
+                    self._state.delete(KIND, number)
+            Sessions(self._state, self._now).close_all(name)
         self._found.clear()
-        doomed = [
-            number
-            for number, record in self._state.entries(KIND).items()
-            if (key := _read(record)) is not None and key.name == name
-        ]
-        for number in doomed:
-            self._state.delete(KIND, number)
+        return clear
+
+    def revoke(self, name: str) -> bool:
+        """Remove the key of this name, end its browser sessions, and return whether there was one. Raises KeyNameError."""
+        with self._edit():
+            doomed = self._named(name)
+            for number in doomed:
+                self._state.delete(KIND, number)
+            self._state.delete(USES, name)
+            Sessions(self._state, self._now).close_all(name)
+        self._found.clear()
         return bool(doomed)
 
     def authenticate(self, presented: str) -> Caller | None:
@@ -107,7 +152,10 @@ class ManagedKeys:
         known, until = self._found.get(number, (None, 0.0))
         if known is None or now >= until:
             known = self._look_up(number, now)
-        return Caller(known.name) if known is not None and known.lives(now) else None
+        if known is None or not known.lives(now):
+            return None
+        self._note(known.name, now)
+        return Caller(known.name, known.limits, known.expires_at)
 
     def _look_up(self, number: str, now: float) -> ManagedKey | None:
         record = self._state.load(KIND, number)
@@ -119,6 +167,42 @@ class ManagedKeys:
             self._found.clear()
         self._found[number] = (key, now + CACHE_LIFE)
         return key
+
+    def _note(self, name: str, now: float) -> None:
+        """Keep that the key is used, once a minute; a store that fails is no reason to refuse it."""
+        if abs(now - self._noted.get(name, 0.0)) < NOTE_EVERY:
+            return
+        self._noted[name] = now
+        with suppress(StoreError):
+            self._state.save(USES, name, msgspec.json.encode(now))
+
+    def _named(self, name: str) -> dict[str, ManagedKey]:
+        """Return the records of this name: one, or more while a rotated key is still good."""
+        found = {number: _read(record) for number, record in self._state.entries(KIND).items()}
+        return {number: key for number, key in found.items() if key is not None and key.name == name}
+
+    def _make(self, name: str, expires_at: float | None, limits: Limits) -> str:
+        clear = PREFIX + _base62(self._entropy(_BYTES))
+        self._save(
+            _id(clear), ManagedKey(name=name, created_at=self._now(), expires_at=expires_at, limits=limits)
+        )
+        return clear
+
+    def _save(self, number: str, key: ManagedKey) -> None:
+        purge_at = None if key.expires_at is None else key.expires_at + KEPT_AFTER_END
+        self._state.save(KIND, number, msgspec.json.encode(key), expires_at=purge_at)
+        self._found.clear()
+
+    @contextmanager
+    def _edit(self) -> Generator[None]:
+        """Let one process at a time change the keys, so that none is made twice and none comes back. Raises KeyNameError."""
+        owner = secrets.token_hex(8)
+        if not self._state.claim(EDITS, "all", owner, expires_at=self._now() + EDIT):
+            raise KeyNameError("Another command changes the keys at this moment. Try again in some seconds.")
+        try:
+            yield
+        finally:
+            self._state.release(EDITS, "all", owner)
 
 
 class AnyOf:
@@ -146,6 +230,13 @@ def _read(record: bytes) -> ManagedKey | None:
     """Return the key, or None for a record that something else wrote."""
     try:
         return msgspec.json.decode(record, type=ManagedKey)
+    except (msgspec.DecodeError, UnicodeError):
+        return None
+
+
+def _moment(record: bytes) -> float | None:
+    try:
+        return msgspec.json.decode(record, type=float)
     except (msgspec.DecodeError, UnicodeError):
         return None
 

@@ -10,7 +10,7 @@ from core.model import Model
 
 SURFACES: Final = ("chat", "responses", "messages", "count_tokens", "embeddings")
 # Who may ask a model may count the tokens of what it would ask.
-INCLUDED: Final[Mapping[str, str]] = {"count_tokens": "messages"}
+INCLUDED: Final[Mapping[str, frozenset[str]]] = {"count_tokens": frozenset({"messages", "responses"})}
 
 
 def check_surface(caller: Caller, surface: str) -> None:
@@ -45,7 +45,7 @@ def may_use(limits: Limits, model: Model) -> bool:
 
 def _has_surface(limits: Limits, surface: str) -> bool:
     allowed = limits.surfaces
-    return not allowed or surface in allowed or INCLUDED.get(surface) in allowed
+    return not allowed or surface in allowed or not INCLUDED.get(surface, frozenset()).isdisjoint(allowed)
 
 
 def _matches(patterns: tuple[str, ...], model_id: str) -> bool:

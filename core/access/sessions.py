@@ -27,10 +27,11 @@ class Sessions:
         self._now = now
         self._entropy = entropy
 
-    def open(self, key_name: str) -> str:
-        """Begin a session and return its id, which only the browser keeps."""
-        session = self._entropy()
-        self._state.save(KIND, _hash(session), key_name.encode(), expires_at=self._now() + LIFE)
+    def open(self, key_name: str, key_ends: float | None = None) -> str:
+        """Begin a session and return its id, which only the browser keeps. key_ends: unix seconds, if the key has an end."""
+        session, ends = self._entropy(), self._now() + LIFE
+        ends = ends if key_ends is None else min(ends, key_ends)
+        self._state.save(KIND, _hash(session), key_name.encode(), expires_at=ends)
         return session
 
     def key_name(self, session: str) -> str | None:
@@ -43,6 +44,12 @@ class Sessions:
     def close(self, session: str) -> None:
         """End the session."""
         self._state.delete(KIND, _hash(session))
+
+    def close_all(self, key_name: str) -> None:
+        """End every session of a key: of one that is revoked, or may not sign in any more."""
+        for number, record in self._state.entries(KIND).items():
+            if record == key_name.encode():
+                self._state.delete(KIND, number)
 
 
 def form_token(session: str) -> str:

@@ -39,7 +39,7 @@ def test_a_key_lets_the_gateway_listen_beyond_this_machine(environ: dict[str, st
     refused = run(environ, *elsewhere)
     assert (2, True) == (refused.returncode, "copilot-gateway keys create" in refused.stderr)
     run(environ, "keys", "create", "laptop")
-    tried = run(environ, *elsewhere)
+    tried = run(environ, *elsewhere, "--allow-plain-http")
     assert (1, True) == (tried.returncode, "cannot listen on 203.0.113.9" in tried.stderr)
 
 
