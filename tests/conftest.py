@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.logs.setup import OURS
+from infra.logs.records import OURS
 
 
 @pytest.fixture(autouse=True)

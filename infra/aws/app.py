@@ -13,6 +13,8 @@ from infra.aws.environ import build_environ
 from infra.aws.events import STREAMING, read_event
 from infra.aws.metrics import metered
 from infra.aws.stream import Answer, buffered, run
+from infra.logs.formats import JsonFormatter
+from infra.logs.records import OURS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -23,9 +25,6 @@ log = logging.getLogger("gateway")
 MARGIN: Final = 5.0
 # Of a short time no more than this part is kept back.
 MARGIN_PART: Final = 0.25
-
-# The loggers that are ours.
-OURS: Final = ("gateway", "core", "handlers", "infra")
 
 Handler = Callable[[object, "Context"], object]
 
@@ -91,9 +90,19 @@ def __getattr__(name: str) -> Handler:
 
 
 def configure_logging() -> None:
-    """Let our own events through; where and in which form they go is AWS's business."""
+    """Let our own events through, as lines of JSON without secrets; where they go is AWS's business."""
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(LambdaFormatter())
     for name in OURS:
         logging.getLogger(name).setLevel(logging.INFO)
+
+
+class LambdaFormatter(JsonFormatter):
+    """A line with its end, which AWS's handlers leave to the formatter."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record."""
+        return super().format(record) + "\n"
 
 
 def _countdown(context: Context) -> Callable[[], float]:

@@ -35,8 +35,13 @@ LEFT_OUT: Final = frozenset(
     }
 )
 # Ours: what the functions import. The rest of infra deploys and serves laptops.
-SOURCES: Final = ("core/**/*", "handlers/**/*", "infra/*.py", "infra/aws/*.py", "infra/aws/bootstrap")
-NOT_OURS: Final = frozenset({"infra/aws/build_zip.py", "infra/aws/stage.py", "infra/smoke.py"})
+SOURCES: Final = (
+    *("core/**/*", "handlers/**/*", "infra/*.py", "infra/aws/*.py", "infra/aws/bootstrap"),
+    *("infra/logs/__init__.py", "infra/logs/formats.py", "infra/logs/records.py", "infra/logs/requests.py"),
+)
+NOT_OURS: Final = frozenset(
+    {"infra/aws/build_zip.py", "infra/aws/log_events.py", "infra/aws/stage.py", "infra/smoke.py"}
+)
 # Of a wheel: what only builders, type checkers and pip read. Names, versions and licences stay.
 NO_SUFFIX: Final = (".c", ".h", ".pyi", ".pyx", ".pyc", "py.typed")
 NO_RECORD: Final = frozenset(

@@ -1,4 +1,4 @@
-"""One line of the log per request, in the embedded metric format: CloudWatch makes metrics of it, at no call's cost.
+"""The log's line for a request, in the embedded metric format: CloudWatch makes metrics of it, at no call's cost.
 
 The format: docs.aws.amazon.com, "Specification: Embedded metric format". A line holds numbers and names that this gateway chose:
 no header of the client's, no path as it came, no query, no body.
@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
+from core.exchange import Exchange
+from core.redaction import redact
+from handlers.record import RECORD
+from infra.logs.requests import EVENT, members
 from infra.settings import PREFIX
 
 if TYPE_CHECKING:
@@ -106,9 +110,9 @@ class Metered:
             over = self._ticks()
             cold, self._cold = self._cold, False
             line = {**self._metadata(), **self._labels, **course.figures(over), "ColdStart": int(cold)}
-            line |= course.told() | _invocation(environ)
+            line |= _request(environ) | course.told() | _invocation(environ)
             # In one piece: Lambda makes an event of every write that ends a line.
-            self._write(msgspec.json.encode(line).decode() + "\n")
+            self._write(redact(msgspec.json.encode(line).decode()) + "\n")
 
     def _metadata(self) -> dict[str, Any]:
         if not self._extracted:
@@ -211,6 +215,12 @@ def _route(environ: "WSGIEnvironment") -> str:
     """Return method and path as an endpoint declares them, never the path that was asked for."""
     rule = getattr(environ.get("werkzeug.request"), "url_rule", None)
     return "unknown" if rule is None else f"{environ['REQUEST_METHOD']} {rule.rule}"
+
+
+def _request(environ: "WSGIEnvironment") -> dict[str, Any]:
+    """Return what the log says of a request elsewhere: this line is also that one."""
+    exchange: Exchange | None = environ.get(RECORD)
+    return {} if exchange is None else {"event": EVENT, "level": "info", **members(exchange)}
 
 
 def _invocation(environ: "WSGIEnvironment") -> dict[str, str]:

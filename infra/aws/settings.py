@@ -41,6 +41,10 @@ def load_function_settings(environ: Mapping[str, str]) -> Settings:
             raise SettingsError(
                 f"{name} stands in the function's environment or files, where others may read it. Take it out and {remedy}."
             )
+    if settings.log_file or settings.capture_dir:
+        raise SettingsError(
+            "log_file and capture_dir need a disk that stays, and a function has none: its log is in CloudWatch. Take them out."
+        )
     if settings.manual:
         raise SettingsError("manual asks in a terminal, and a function has none. Take it out.")
     return settings

@@ -18,7 +18,7 @@ from infra.cli.stage import Place, find_stage, open_account, stage_options
 from infra.logs.setup import is_coloured, log_path
 
 if TYPE_CHECKING:
-    from infra.logs.formats import TextFormatter
+    from infra.logs.text import TextFormatter
     from infra.logs.reading import Line
 
 UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
@@ -117,7 +117,7 @@ def _stage(place: Place, begin: float) -> Source:
 
 
 def _printer(*, as_json: bool) -> Callable[["Iterable[Line]"], None]:
-    from infra.logs.formats import TextFormatter  # noqa: PLC0415
+    from infra.logs.text import TextFormatter  # noqa: PLC0415
 
     form = TextFormatter(coloured=is_coloured(sys.stdout))
 

@@ -5,6 +5,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+# The loggers that are ours.
+OURS: Final = ("gateway", "core", "handlers", "infra")
 # A call as `log.info("copilot.retry status=%d id=%s", ...)`: the names stand in the text, the values beside it.
 _TEMPLATE: Final = re.compile(r"([a-z_]+(?:\.[a-z_]+)+)((?: [a-z_]+=%[0-9.]*[a-z])*)")
 _NAME: Final = re.compile(r" ([a-z_]+)=%")

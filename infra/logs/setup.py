@@ -9,10 +9,11 @@ from typing import Final, TextIO
 
 from core.settings import Settings
 from infra.local.private import ensure_directory
-from infra.logs.formats import JsonFormatter, TextFormatter
+from infra.logs.formats import JsonFormatter
+from infra.logs.records import OURS
+from infra.logs.text import TextFormatter
 from infra.settings import SettingsError
 
-OURS: Final = ("gateway", "core", "handlers", "infra")
 # In the data directory, unless the setting `log_file` says otherwise.
 FILE_NAME: Final = "gateway.log"
 OFF: Final = "off"

@@ -13,10 +13,11 @@ from core.access.caller import Caller
 from core.canonical import Usage
 from core.exchange import Exchange
 from core.settings import Secret
-from infra.logs.formats import JsonFormatter, TextFormatter
+from infra.logs.formats import JsonFormatter
 from infra.logs.records import Members
 from infra.logs.requests import log_request, members
 from infra.logs.setup import is_coloured
+from infra.logs.text import TextFormatter
 
 
 def record(template: str, *values: object, error: BaseException | None = None) -> logging.LogRecord:
