@@ -19,7 +19,7 @@ COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --st
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
-	test-clients test-aws fuzz soak bench lock clean
+	test-clients test-aws test-packaging fuzz soak bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -46,7 +46,7 @@ deploy: $(CLOUD) $(DEPLOYER) ## put the gateway into your AWS account (needs Nod
 develop: $(DEVELOPED) ## install the tools for development too
 
 test: $(DEVELOPED) ## run the tests
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not aws and not fuzz" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not aws and not fuzz and not packaging" $(ARGS)
 
 check: format-check lint mypy pyright imports ## check format, lint, types and imports
 	@echo "All checks passed."
@@ -72,6 +72,9 @@ format: $(DEVELOPED) ## format the code and repair what ruff can
 
 test-clients: $(DEVELOPED) $(CLIENTS) ## run real command-line clients against the gateway (needs Node.js)
 	@$(BIN)/python -m pytest -q -m clients $(ARGS)
+
+test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx do, and run it as a user without rights
+	@$(BIN)/python -m pytest -q -m packaging $(ARGS)
 
 test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functions against emulators (needs Node.js)
 	@$(BIN)/python -m pytest -q -m aws $(ARGS)
