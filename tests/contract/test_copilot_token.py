@@ -14,7 +14,7 @@ from werkzeug import Request, Response
 from core.copilot.github import GitHub
 from core.copilot.token import CopilotToken, CopilotTokens
 from core.errors import GatewayError
-from core.ports import GITHUB_TOKEN
+from core.ports import GITHUB_TOKEN, StoreError
 from core.settings import Identity, Secret, Settings
 from infra.local.state import SqliteStateStore
 from tests.unit.copilot.doubles import (
@@ -383,3 +383,83 @@ def test_eight_processes_share_one_exchange(exchange: Exchange, tmp_path: Path) 
     found.close()
     found.join_thread()
     assert ({"tid=1"}, 1) == (values, len(exchange.requests))
+
+
+# Clocks that jump, logins that cannot be read
+
+
+def test_a_token_that_lives_is_used_while_the_login_cannot_be_read(exchange: Exchange) -> None:
+    """A denied or broken secret store stops no call that can do without it."""
+    clock, secrets = Clock(), UnreadableSecrets()
+    tokens = tokens_at(exchange.url, clock, secrets=secrets)
+    first = tokens.current()
+    secrets.broken = True
+    clock.time = first.expires_at - 200
+    assert [first] * 5 == [tokens.current() for _ in range(5)]
+    assert 1 == secrets.refused  # and asked again only after a pause
+    clock.time += 10
+    assert (first, 2) == (tokens.current(), secrets.refused)
+    clock.time = first.expires_at + 1
+    with pytest.raises(GatewayError, match="login cannot be read: denied") as caught:
+        tokens.current()
+    assert "overloaded" == caught.value.kind
+    secrets.broken = False
+    assert "tid=2" == tokens.current().value
+
+
+def test_a_token_that_lives_is_used_while_github_is_down(exchange: Exchange) -> None:
+    clock = Clock()
+    tokens = tokens_at(exchange.url, clock)
+    first = tokens.current()
+    exchange.answers = [Response("down", status=503) for _ in range(9)]
+    clock.time = first.expires_at - 200
+    assert [first] * 5 == [tokens.current() for _ in range(5)]
+    assert 2 == len(exchange.requests)
+
+
+def test_a_login_revoked_while_the_token_lives_is_told_when_it_ends(exchange: Exchange) -> None:
+    clock = Clock()
+    tokens = tokens_at(exchange.url, clock)
+    first = tokens.current()
+    exchange.answers = [Response('{"message": "Bad credentials"}', status=401) for _ in range(9)]
+    clock.time = first.expires_at - 200
+    assert first == tokens.current()
+    clock.time = first.expires_at + 60
+    with pytest.raises(GatewayError, match="copilot-gateway auth") as caught:
+        tokens.current()
+    assert "login_required" == caught.value.kind
+
+
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_clock_that_jumps_costs_one_exchange_at_most(exchange: Exchange, jump: float) -> None:
+    clock = Clock()
+    tokens = tokens_at(exchange.url, clock)
+    tokens.current()
+    clock.time += jump
+    assert {"tid=1" if jump < 0 else "tid=2"} == {tokens.current().value for _ in range(3)}
+    # Set back, the token looks longer-lived than it is: a refusal of upstream's renews it all the same.
+    if jump < 0:
+        assert tokens.invalidate(tokens.current())
+        assert "tid=2" == tokens.current().value
+
+
+def test_a_refusal_from_before_the_clock_was_set_back_is_forgotten(exchange: Exchange) -> None:
+    clock = Clock()
+    state = MemoryState(clock)
+    exchange.answers = [Response("down", status=503)]
+    with pytest.raises(GatewayError):
+        tokens_at(exchange.url, clock, state=state).current()
+    clock.time -= 7200
+    assert "tid=2" == tokens_at(exchange.url, clock, state=state).current().value
+
+
+class UnreadableSecrets(MemorySecrets):
+    """Secrets that can be made unreadable."""
+
+    broken, refused = False, 0
+
+    def load(self, name: str) -> str | None:
+        if self.broken:
+            self.refused += 1
+            raise StoreError("denied")
+        return super().load(name)
