@@ -1,6 +1,9 @@
 """The whole gateway in front of a failing Copilot: what must be healed is healed, what must be told is told."""
 
+import logging
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,59 @@ def test_account_that_moved_to_another_host_is_followed(
     assert "moved" == read_stream(surface, gateway.post(PATH[surface], asked).body).text.strip()
     told = [(entry.host, entry.status) for entry in fake.requests(UPSTREAM_PATH[upstream])]
     assert [("individual", 200), ("individual", 421), ("business", 200)] == told
+
+
+# Stores that fail under a gateway that serves
+
+
+def damage(data: Path) -> None:
+    for end in ("-wal", "-shm"):
+        (data / f"state.sqlite3{end}").unlink(missing_ok=True)
+    (data / "state.sqlite3").unlink()
+    (data / "state.sqlite3").write_bytes(b"no database" * 1000)
+
+
+def test_calls_go_on_without_the_state_and_the_log_says_so_once(
+    gateway: Wire, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is in memory serves: a broken state file stops no model call."""
+    asked = ask("chat", "gpt-4.1", "[[say:fine]]", stream=True)
+    assert 200 == gateway.post(PATH["chat"], asked).status
+    damage(tmp_path)
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="infra.watched_store"):
+        for surface in SURFACES * 3:
+            answer = gateway.post(PATH[surface], ask(surface, "gpt-4.1", "[[say:fine]]", stream=True))
+            assert "fine" == read_stream(surface, answer.body).text.strip()
+    told = [record.message for record in caplog.records if record.message.startswith("store.failed")]
+    assert len(told) <= 2  # reading and writing
+    assert all("Move it away" in line for line in told)
+
+
+def test_a_gateway_without_any_state_serves(gateway: Wire, tmp_path: Path) -> None:
+    """The first call of all: token and catalogue are fetched, and kept in memory only."""
+    tmp_path.mkdir(exist_ok=True)
+    (tmp_path / "state.sqlite3").write_bytes(b"no database" * 1000)
+    (tmp_path / "state.sqlite3").chmod(0o600)
+    for _ in range(3):
+        assert 200 == gateway.post(PATH["chat"], ask("chat", "gpt-4.1", "hi")).status
+
+
+def test_a_state_file_that_another_process_holds_stops_no_call(gateway: Wire, tmp_path: Path) -> None:
+    asked = ask("chat", "gpt-4.1", "[[say:fine]]")
+    assert 200 == gateway.post(PATH["chat"], asked).status
+    with closing(sqlite3.connect(tmp_path / "state.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert [200] * 3 == [gateway.post(PATH["chat"], asked).status for _ in range(3)]
+        other.execute("ROLLBACK")
+
+
+@every_cell
+def test_calls_go_on_while_github_is_down(
+    gateway: Wire, fake: FakeCopilot, surface: str, upstream: str
+) -> None:
+    """The Copilot token lives, so nobody needs GitHub."""
+    asked = ask(surface, MODEL[upstream], "[[say:fine]]", stream=True)
+    assert 200 == gateway.post(PATH[surface], asked).status
+    fake.force("GET", "/copilot_internal/v2/token", 503, "down", times=0)
+    assert "fine" == read_stream(surface, gateway.post(PATH[surface], asked).body).text.strip()

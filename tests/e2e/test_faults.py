@@ -1,14 +1,17 @@
 """What upstream can do to a request, seen from the client, in every cell of surfaces and dialects."""
 
 import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from core.settings import Secret
 from tests.e2e.asking import PATH, SURFACES, UPSTREAM_PATH, ask, error_of, read_reply, read_stream
 from tests.e2e.conftest import Host
-from tests.e2e.hosting import ONLY_MESSAGES, Wire
+from tests.e2e.hosting import ONLY_MESSAGES, PATIENCE, Wire
+from tests.e2e.upstream import Step, Upstream
 from tests.emulators.copilot import BUSINESS_TOKEN, FakeCopilot
 
 MODEL = {"chat": "gpt-4.1", "messages": ONLY_MESSAGES, "responses": "gpt-5.5"}
@@ -282,3 +285,47 @@ def test_truncated_tool_call_is_never_completed_by_invention(
     assert told.calls == [] or (
         (stream or surface == "chat") and told.calls == [("get_weather", '{"city": "Par')]
     )
+
+
+# Clients that leave before there is an answer to write to
+
+
+def asking(gateway: Wire, path: str, body: dict[str, Any]) -> socket.socket:
+    """Send a request and return without an answer."""
+    at, raw = urlsplit(gateway.url), json.dumps(body).encode()
+    connection = socket.create_connection((str(at.hostname), at.port or 80), PATIENCE)
+    head = f"POST {path} HTTP/1.1\r\nhost: {at.netloc}\r\ncontent-type: application/json\r\ncontent-length: {len(raw)}\r\n\r\n"
+    connection.sendall(head.encode() + raw)
+    return connection
+
+
+HALF = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{"
+
+
+@every_surface
+@pytest.mark.parametrize("script", [[Step.WATCH], [HALF, Step.WATCH]], ids=["no head", "half a body"])
+def test_upstream_learns_that_the_client_of_a_complete_reply_left(
+    scripted: Wire, upstream: Upstream, surface: str, script: list[bytes | Step]
+) -> None:
+    """Nobody pays for an answer that nobody reads."""
+    exchange = upstream.play(*script)
+    with asking(scripted, PATH[surface], ask(surface, "gpt-4.1", "hi")):
+        assert exchange.asked.wait(PATIENCE)
+    assert exchange.wait_until_left()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"model": "text-embedding-3-small", "input": "hi"}),
+        ("/v1/messages/count_tokens", {"model": "claude-sonnet-4.6", "messages": [{"role": "user", "content": "hi"}]}),
+    ],
+    ids=["embeddings", "count_tokens"],
+)  # fmt: skip
+def test_upstream_learns_that_the_client_of_a_small_answer_left(
+    scripted: Wire, upstream: Upstream, path: str, body: dict[str, Any]
+) -> None:
+    exchange = upstream.play(Step.WATCH)
+    with asking(scripted, path, body):
+        assert exchange.asked.wait(PATIENCE)
+    assert exchange.wait_until_left()
