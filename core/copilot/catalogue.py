@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from typing import Final
@@ -27,6 +28,7 @@ _LEASES: Final = "copilot-catalogue-lease"
 _LEASE: Final = 30.0
 _KEEP: Final = 86_400.0  # how long a stale list is better than none
 _PATIENCE: Final = 20.0  # for the head of the list: requests wait for it, and the lease is longer
+_STEP: Final = 0.1  # between two looks for the list that another process fetches
 _PAUSE: Final = 60.0  # after a failed refresh; also between two that a refused model asked for
 _SHORT_PAUSE: Final = 2.0  # the same without any list: requests that waited together fail together
 _LIMIT: Final = 8 * 1024 * 1024
@@ -55,12 +57,14 @@ class Catalogue:
         *,
         now: Callable[[], float],
         new_id: Callable[[], str],
+        wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
         self._client = client
         self._state = state
         self._now = now
         self._new_id = new_id
+        self._wait = wait
         self._lock = threading.Lock()
         self._listing: _Listing | None = None
         self._retry_at = 0.0
@@ -142,13 +146,30 @@ class Catalogue:
             return old
 
     def _leased(self, key: str, old: _Listing | None) -> _Listing:
+        """Fetch the list, unless another process just does: with an old one at hand go on with that, else wait for the new."""
         owner = self._new_id()
-        if not self._claim(key, owner) and old is not None:
-            return old  # another process is at it
+        for _ in range(int(_PATIENCE / _STEP)):
+            if self._claim(key, owner):
+                break
+            if old is not None:
+                return old
+            self._wait(_STEP)
+            if (shared := self._shared(key)) is not None:
+                return shared
         try:
-            return self._fetched(key)
+            # The holder of the lease before this one may have just saved it.
+            return self._shared(key) or self._fetched(key)
         finally:
             self._release(key, owner)
+
+    def _shared(self, key: str) -> _Listing | None:
+        """Take over a fresh list that another process has fetched."""
+        stored = self._stored(key)
+        if stored is None or not self._is_fresh(stored):
+            return None
+        self._listing = stored
+        self._retry_at, self._failure = 0.0, None
+        return stored
 
     def _fetched(self, key: str) -> _Listing:
         models = decode_catalogue(self._client.get("/models", patience=_PATIENCE), self._settings)
