@@ -50,15 +50,9 @@ def join(
     """
     transport, github = clients
     tokens = CopilotTokens(
-        settings,
-        secrets,
-        state,
-        github,
-        now=time.time,
-        new_id=_hex,
-        wait=time.sleep,
-        forget_login=forget_login,
-    )
+        settings, secrets, state, github,
+        now=time.time, new_id=_hex, wait=time.sleep, forget_login=forget_login,
+    )  # fmt: skip
     copilot = CopilotClient(
         settings, tokens, transport, now=time.time, new_id=lambda: str(uuid4()), ticks=time.monotonic
     )
