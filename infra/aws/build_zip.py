@@ -40,7 +40,13 @@ SOURCES: Final = (
     *("infra/logs/__init__.py", "infra/logs/formats.py", "infra/logs/records.py", "infra/logs/requests.py"),
 )
 NOT_OURS: Final = frozenset(
-    {"infra/aws/build_zip.py", "infra/aws/log_events.py", "infra/aws/stage.py", "infra/healthcheck.py", "infra/smoke.py"}
+    {
+        "infra/aws/build_zip.py",
+        "infra/aws/log_events.py",
+        "infra/aws/stage.py",
+        "infra/healthcheck.py",
+        "infra/smoke.py",
+    }
 )
 # Of a wheel: what only builders, type checkers and pip read. Names, versions and licences stay.
 NO_SUFFIX: Final = (".c", ".h", ".pyi", ".pyx", ".pyc", "py.typed")
