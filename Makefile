@@ -19,7 +19,7 @@ COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --st
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
-	test-clients test-aws test-packaging fuzz soak bench lock clean
+	test-clients test-aws test-packaging fuzz soak mutants bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,9 @@ test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functio
 # FUZZ_SECONDS: how long each of the eight groups of targets is fed (50). FUZZ_SEED: what the cases follow from.
 fuzz: $(DEVELOPED) ## feed minutes of damaged input to everything that reads bytes (FUZZ_SECONDS=3600 for hours)
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m fuzz $(ARGS)
+
+mutants: $(DEVELOPED) ## break each guard on purpose and see its test fail (ARGS=Origin for some)
+	@$(BIN)/python -m tests.security.mutants $(ARGS)
 
 # SOAK_SECONDS (600), SOAK_STREAMS (200), SOAK_SEED: how long, how many at once, and what is drawn.
 soak: $(DEVELOPED) ## keep 200 streams going for ten minutes in front of a Copilot that misbehaves (Linux)
