@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from core.model import DialectName
-from infra.clients.plan import KEY_VARIABLE, Client, Plan, Situation, native
+from infra.clients.plan import KEY_VARIABLE, Client, Headless, Plan, Situation, native
 from infra.clients.setup import Setups
 from infra.smoke import Smoke
 
@@ -70,7 +70,7 @@ def _run(client: Client, situation: Situation, setups: Setups) -> Finding:
 def _ask(client: Client, plan: Plan, environ: Mapping[str, str], work: Path) -> Finding:
     headless = client.headless
     assert headless is not None  # noqa: S101 - the caller has looked
-    command = arguments(client, plan, QUESTION)
+    command = arguments(headless, plan, QUESTION)
     try:
         done = subprocess.run(  # noqa: S603 - the client's own command, found on the path
             command, cwd=work, env={**environ, **headless.variables}, stdin=subprocess.DEVNULL,
@@ -87,12 +87,11 @@ def _ask(client: Client, plan: Plan, environ: Mapping[str, str], work: Path) -> 
     )
 
 
-def arguments(client: Client, plan: Plan, prompt: str) -> list[str]:
-    """Return the command that makes the client answer one prompt and end."""
-    headless = client.headless
-    assert headless is not None  # noqa: S101 - asked only of clients that have one
+def arguments(headless: Headless, plan: Plan, prompt: str, *, allow: bool = False) -> list[str]:
+    """Return the command that makes a client answer one prompt and end. allow: it may use its tools unasked."""
     file = str(plan.changes[0].path) if plan.changes else ""
-    return [word.replace("{prompt}", prompt).replace("{file}", file) for word in headless.arguments]
+    given = {"{prompt}": (prompt,), "{file}": (file,), "{allow}": headless.allow if allow else ()}
+    return [filled for word in headless.arguments for filled in given.get(word, (word,))]
 
 
 def _requests(client: Client, situation: Situation) -> Iterator[Finding]:

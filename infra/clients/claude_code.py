@@ -66,8 +66,7 @@ CLIENT: Final = Client(
     surfaces=("messages",),
     programs=("claude",),
     headless=Headless(
-        arguments=("claude", "-p", "{prompt}", "--dangerously-skip-permissions"),
-        variables={"IS_SANDBOX": "1"},
+        arguments=("claude", "-p", "{prompt}", "{allow}"), allow=("--dangerously-skip-permissions",)
     ),
     tested="2.1.328",
 )

@@ -42,11 +42,7 @@ CLIENT: Final = Client(
     plan=plan,
     surfaces=("responses",),
     programs=("codex",),
-    headless=Headless(
-        arguments=(
-            "codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "{prompt}",
-        )
-    ),
+    headless=Headless(arguments=("codex", "exec", "--skip-git-repo-check", "{allow}", "{prompt}"), allow=("--dangerously-bypass-approvals-and-sandbox",)),
     prefers="gpt",
     tested="0.169.0",
 )  # fmt: skip

@@ -59,7 +59,8 @@ CLIENT: Final = Client(
     surfaces=("chat", "messages", "responses"),
     programs=("cn",),
     headless=Headless(
-        arguments=("cn", "-p", "{prompt}", "--config", "{file}", "--auto"),
+        arguments=("cn", "-p", "{prompt}", "--config", "{file}", "{allow}"),
+        allow=("--auto",),
         variables={"CONTINUE_TELEMETRY_ENABLED": "0", "CONTINUE_METRICS_ENABLED": "0"},
     ),
     tested="1.5.47",

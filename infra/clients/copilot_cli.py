@@ -63,7 +63,8 @@ CLIENT: Final = Client(
     surfaces=SURFACES,
     programs=("copilot",),
     headless=Headless(
-        arguments=("sh", "-c", '. "$0" && exec copilot -p "$1" --allow-all-tools', "{file}", "{prompt}")
+        arguments=("sh", "-c", '. "$0" && exec copilot -p "$@"', "{file}", "{prompt}", "{allow}"),
+        allow=("--allow-all-tools",),
     ),
     tested="1.0.102",
 )

@@ -69,7 +69,7 @@ CLIENT: Final = Client(
     surfaces=SURFACES,
     programs=("droid",),
     headless=Headless(
-        arguments=("droid", "exec", "--skip-permissions-unsafe", "{prompt}"),
+        arguments=("droid", "exec", "{allow}", "{prompt}"), allow=("--skip-permissions-unsafe",)
     ),
     tested="0.215.0",
 )

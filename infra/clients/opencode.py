@@ -98,5 +98,5 @@ KILO: Final = Client(
     plan=plan_kilo,
     surfaces=SURFACES,
     programs=("kilo",),
-    headless=Headless(arguments=("kilo", "run", "--auto", "{prompt}")),
+    headless=Headless(arguments=("kilo", "run", "{allow}", "{prompt}"), allow=("--auto",)),
 )

@@ -105,9 +105,13 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Headless(Struct, frozen=True, kw_only=True):
-    """How the client answers one prompt and ends. Arguments may hold {prompt}, {model} and {small}."""
+    """How the client answers one prompt and ends. A word may hold {prompt}, or {file}: the first that was written.
+
+    allow: the words that let it use its tools unasked. Tests give them in place of the word {allow}; nobody else does.
+    """
 
     arguments: tuple[str, ...]
+    allow: tuple[str, ...] = ()
     variables: Mapping[str, str] = {}
 
 

@@ -66,6 +66,6 @@ CLIENT: Final = Client(
     plan=plan,
     surfaces=("chat", "messages"),
     programs=("qwen",),
-    headless=Headless(arguments=("qwen", "-p", "{prompt}", "--yolo")),
+    headless=Headless(arguments=("qwen", "-p", "{prompt}", "{allow}"), allow=("--yolo",)),
     tested="0.15.10",
 )
