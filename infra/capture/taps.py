@@ -6,7 +6,7 @@ Both are put in place only when there is something to be captured, so that nothi
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from core.copilot.faults import TransportError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger("gateway")
+
+# Where a server offers to forward a stream itself.
+_PUMP: Final = "gateway.pump"
 
 Keep = Callable[[Recording, str], None]
 Result = TypeVar("Result")
@@ -50,8 +53,10 @@ class CapturedApp:
         environ["wsgi.input"] = _Input(environ["wsgi.input"], asked)
         CURRENT.set(recording)
         reply = _Reply(recording, self._keep)
+        # A server that forwards streams behind the app's back would leave nothing to be heard.
+        heard = {name: value for name, value in environ.items() if name != _PUMP}
         try:
-            reply.body = self._app(environ, reply.starting(start_response))
+            reply.body = self._app(heard, reply.starting(start_response))
         except BaseException:
             CURRENT.set(None)
             raise
@@ -164,8 +169,8 @@ class _Pending:
         )
         return cast("RawReply", _Raw(raw, message))
 
-    def close(self) -> None:
-        self._pending.close()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pending, name)
 
 
 class _Raw:
@@ -177,6 +182,9 @@ class _Raw:
         self._raw = raw
         self._message = message
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
     def read(self, timeout: float) -> bytes | None:
         piece = _told(self._message, lambda: self._raw.read(timeout))
         self._message.add(piece)
@@ -186,9 +194,6 @@ class _Raw:
         body = _told(self._message, lambda: self._raw.read_all(*limit, timeout=timeout))
         self._message.add(body)
         return body
-
-    def close(self) -> None:
-        self._raw.close()
 
 
 def _told(message: Message, step: Callable[[], Result]) -> Result:
