@@ -79,7 +79,7 @@ test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx d
 test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functions against emulators (needs Node.js)
 	@$(BIN)/python -m pytest -q -m aws $(ARGS)
 
-# FUZZ_SECONDS: how long each of the eight groups of targets is fed (50). FUZZ_SEED: what the cases follow from.
+# FUZZ_SECONDS: how long each of the nine groups of targets is fed (50). FUZZ_SEED: what the cases follow from.
 fuzz: $(DEVELOPED) ## feed minutes of damaged input to everything that reads bytes (FUZZ_SECONDS=3600 for hours)
 	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 -m fuzz $(ARGS)
 

@@ -159,7 +159,7 @@ def _refuse(asked: Asked) -> None:
 
 def _changed(body: bytes, changes: dict[str, Raw | None], most: int) -> bytes:
     """Return the body with these members put in, or left out where they are None."""
-    members: dict[str, Any] = {**decode_members(body), **changes}
+    members: dict[str, Any] = {**read(decode_members, body, "$"), **changes}
     changed = encode({name: value for name, value in members.items() if value is not None})
     if len(changed) > most:
         raise GatewayError(

@@ -61,7 +61,7 @@ def _read_v2(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpEvent:
     """Read payload format 2.0: function URLs and HTTP APIs."""
     http = _table(context["http"])
     headers = _headers(_table(event.get("headers")), {})
-    cookies = [_text(cookie) for cookie in event.get("cookies") or ()]
+    cookies = [_text(cookie) for cookie in _items(event.get("cookies"))]
     if cookies:
         headers["cookie"] = "; ".join(cookies)
     return HttpEvent(
@@ -123,7 +123,7 @@ def _headers(single: Mapping[str, Any], multiple: Mapping[str, Any]) -> dict[str
     headers = {name.lower(): _text(value) for name, value in single.items()}
     for name, values in multiple.items():
         separator = "; " if name.lower() == "cookie" else ", "
-        headers[name.lower()] = separator.join(map(_text, values or ()))
+        headers[name.lower()] = separator.join(map(_text, _items(values)))
     return {name: value for name, value in headers.items() if "_" not in name}
 
 
@@ -131,14 +131,17 @@ def _pairs(event: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return every pair of a query, repeated names too; either table may be null or missing."""
     multiple = _table(event.get("multiValueQueryStringParameters"))
     if multiple:
-        return [(name, _text(value)) for name, values in multiple.items() for value in values or ()]
+        return [(name, _text(value)) for name, values in multiple.items() for value in _items(values)]
     return [(name, _text(value)) for name, value in _table(event.get("queryStringParameters")).items()]
 
 
 def _body(event: Mapping[str, Any]) -> bytes:
     # Half a surrogate pair stays visible as such: whoever reads the body as JSON refuses it.
     body = _text(event.get("body")).encode(errors="surrogatepass")
-    return b64decode(body) if event.get("isBase64Encoded") else body
+    try:
+        return b64decode(body) if event.get("isBase64Encoded") else body
+    except ValueError:
+        raise NotHttpError("The event's body is not the base64 that it says it is.") from None
 
 
 def _ascii(text: str) -> str:
@@ -147,6 +150,11 @@ def _ascii(text: str) -> str:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _items(value: object) -> list[Any]:
+    items: list[Any] = value if isinstance(value, list) else []
+    return items
 
 
 def _table(value: object) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from core.model import DialectName
-from tests.fuzz import corpus, readers
+from tests.fuzz import corpus, doors, readers
 from tests.fuzz.holding import decoder_of, lane_of, relay_of, reply_of, request_of
 from tests.fuzz.hunting import Target
 from tests.fuzz.mutation import Mutator
@@ -67,5 +67,6 @@ GROUPS: Final[dict[str, tuple[Target, ...]]] = {
     "framing": readers.FRAMING,
     "github": readers.GITHUB,
     "others": readers.OTHERS,
+    "doors": doors.DOORS,
 }
 ALL: Final = {target.name: target for group in GROUPS.values() for target in group}
