@@ -205,3 +205,22 @@ def test_usage_shows_the_quota(gateway: Wire) -> None:
     answer = gateway.get("/usage")
     assert (200, "application/json") == (answer.status, answer.headers["content-type"])
     assert answer.json
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
+def test_wrong_method_is_a_405_that_names_the_right_ones(gateway: Wire, surface: str, method: str) -> None:
+    answer = gateway.send(method, PATH[surface], {})
+    assert (405, "POST") == (answer.status, answer.headers["allow"])
+    assert method in error_of(surface, answer.body)["message"]
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize("form", ["{}/nothing/here", "{}//", "/v2{}", "/v1//{}"])
+def test_unknown_path_is_a_404_in_the_nearest_envelope_and_never_a_redirect(
+    gateway: Wire, surface: str, form: str
+) -> None:
+    path = form.format(PATH[surface].removeprefix("/v1"))
+    answer = gateway.post(path, ask(surface, "gpt-4.1", "hi"))
+    assert 404 == answer.status
+    error_of(surface if path.startswith(PATH[surface].removeprefix("/v1")) else "chat", answer.body)
