@@ -152,9 +152,8 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _items(value: object) -> list[Any]:
-    items: list[Any] = value if isinstance(value, list) else []
-    return items
+def _items(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def _table(value: object) -> dict[str, Any]:

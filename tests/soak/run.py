@@ -26,7 +26,7 @@ SETTLING: Final = 60.0  # the longest that everything may take to come to rest
 SHOWN: Final = 20
 TOKEN: Final = "gho_" + "5" * 36
 # Patience long enough that a busy machine does not end what is only slow.
-SETTINGS: Final = {"IDLE_TIMEOUT": "25", "FIRST_BYTE_TIMEOUT": "25", "HEARTBEAT": "1", "COMMIT_AFTER": "0.5", "LOG_FORMAT": "json"}  # fmt: skip
+SETTINGS: Final = {"IDLE_TIMEOUT": "25", "FIRST_BYTE_TIMEOUT": "25", "HEARTBEAT": "1", "COMMIT_AFTER": "0.5", "LOG_FORMAT": "json", "REQUESTS_PER_MINUTE": "0", "REQUESTS_PER_DAY": "0"}  # fmt: skip
 
 
 class Run:
