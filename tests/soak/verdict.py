@@ -11,11 +11,11 @@ from tests.soak.watch import Sample, growth
 # What may be kept when all is over.
 IDLE_UPSTREAM: Final = 64  # connections kept for the next request
 IDLE_FILES: Final = 40  # SQLite's idle connections, each with its companions
-THREADS: Final = 4  # more than before
+THREADS: Final = 8  # more than before
 # Memory may rise until every thread has served the largest stream; then it is flat within this.
 ALLOWED_GROWTH: Final = (16 * 2**20, 0.05)
 WARM: Final = 0.2  # the share of the samples that is warming up
-LAG: Final = 5.0  # seconds between a client's leaving and the end of its upstream
+LAG: Final = 12.0  # seconds between a client's leaving and the end of its upstream; a second, where nobody else wants the machine
 
 
 class Figures(Struct, frozen=True, kw_only=True):
