@@ -18,6 +18,8 @@ import pytest
 from core.access.managed_keys import ManagedKeys
 from core.copilot.github import GitHub
 from core.copilot.token import CopilotTokens
+from core.ledger.ledger import Ledger
+from core.ledger.slots import DAY
 from core.ports import GITHUB_TOKEN
 from core.settings import Settings
 from handlers import create_app
@@ -155,6 +157,21 @@ def test_a_login_made_elsewhere_replaces_a_refused_one_at_once(
     assert ask(services, key).status_code >= 400
     secrets.save(GITHUB_TOKEN, DEMO_TOKEN)
     assert ask(services, key).status_code == 200
+
+
+@pytest.mark.aws
+def test_each_request_is_in_the_ledger_before_the_next(
+    services: Services, secrets: SecretsManagerStore, dynamo_adapter: DynamoAdapter
+) -> None:
+    """A function may be frozen or ended after any answer."""
+    key = ManagedKeys(services.state, time.time).create("laptop")
+    secrets.save(GITHUB_TOKEN, DEMO_TOKEN)
+    for count in (1, 2):
+        with ask(services, key) as answer:
+            assert 200 == answer.status_code
+        rows = Ledger(dynamo_adapter.open(time.time), time.time, time.monotonic).days(time.time() - DAY)
+        assert count == sum(row.figures.requests for row in rows)
+    assert {("laptop", "gpt-4.1")} == {(row.key, row.model) for row in rows}
 
 
 # One exchange

@@ -14,7 +14,7 @@ from core.access.managed_keys import ManagedKeys
 from core.settings import Secret
 from infra.local.state import STATE_FILE, SqliteStateStore
 from tests.e2e.asking import PATH, ask
-from tests.e2e.cli_driver import environment, run
+from tests.e2e.cli_driver import Started, environment, run
 from tests.e2e.conftest import Host
 from tests.e2e.hosting import Hosted, Wire, environ_for
 from tests.emulators.copilot import FakeCopilot
@@ -90,6 +90,18 @@ def test_command_tells_the_same(gateway: Hosted, fake: FakeCopilot, tmp_path: Pa
     assert ["today", "3", "1"] in lines
     assert ["key", "static", "3"] in lines
     assert ["model", MODEL, "2"] in lines
+
+
+def test_nothing_is_lost_when_the_gateway_is_stopped(fake: FakeCopilot, tmp_path: Path) -> None:
+    environ = environment(tmp_path, fake) | environ_for(fake, tmp_path)
+    program = Started(environ)
+    wire = Wire(program.url())
+    for number in range(5):
+        asked = ask("chat", MODEL, "[[say:one]]", stream=bool(number % 2))
+        assert 200 == wire.post(PATH["chat"], asked).status
+    assert 0 == program.stop(), program.said
+    told = json.loads(run(environ, "check-usage", "--json").stdout)
+    assert (5, 2) == tuple(told["gateway"]["today"][name] for name in ("requests", "streams"))
 
 
 def test_command_says_when_there_was_nothing(fake: FakeCopilot, tmp_path: Path) -> None:
