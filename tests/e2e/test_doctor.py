@@ -85,6 +85,12 @@ def test_what_is_not_wanted_is_not_sent(
     assert paths == {asked.path for asked in fake.log}
 
 
+def test_the_doctor_s_own_request_waits_for_nobody(environ: dict[str, str]) -> None:
+    limits = {"COPILOT_GATEWAY_MANUAL": "true", "COPILOT_GATEWAY_RATE_LIMIT": "3600"}
+    told = examined(environ | limits)
+    assert (0, "ok") == (told.code, told.findings["request"]["mark"])
+
+
 def test_a_missing_login_is_told_once(environ: dict[str, str]) -> None:
     (data_of(environ) / "github-token").unlink()
     told = examined(environ)
