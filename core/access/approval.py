@@ -90,6 +90,7 @@ class Approvals:
                     retry_after=30,
                 )
             self._waiting[asked.id] = waiting
+            self._changed.notify_all()
 
     def _answered(self, asked: Exchange, ends: float) -> bool:
         while True:
