@@ -303,6 +303,15 @@ class UpstreamReply:
             )
         return chunk
 
+    def fileno(self) -> int | None:
+        """Return the socket that more will come from; None when the body is at its end, or closed."""
+        return self._raw.fileno()
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the next `read` may say something although the socket shows nothing."""
+        return self._raw.at_hand
+
     def read_all(self, limit: int = _REPLY_LIMIT, *, slices: Callable[[], float] | None = None) -> bytes:
         """Return the whole body; raises GatewayError like `read`, and `upstream` when it is over `limit` bytes.
 

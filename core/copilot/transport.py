@@ -230,6 +230,16 @@ class RawReply:
         if not first and parser.done:
             self._finish()
 
+    def fileno(self) -> int | None:
+        """Return the socket that more will come from; None when the body is at its end, or closed."""
+        return None if self._connection is None else self._connection.fileno()
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the next read may say something although the socket shows nothing."""
+        connection = self._connection
+        return connection is None or connection.holds_more or bool(self._first) or self._decoder.holds_back
+
     def read(self, timeout: float) -> bytes | None:
         """Return what has arrived: None after `timeout` silent seconds, b"" at the clean end; raises TransportError."""
         content = self._decode()

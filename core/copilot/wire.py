@@ -55,13 +55,17 @@ class Proxy(NamedTuple):
 
 
 class Connection:
-    """A connected non-blocking socket."""
+    """A connected non-blocking socket.
+
+    holds_more: whether decrypted bytes may be left here that the socket no longer shows.
+    """
 
     def __init__(self, origin: Origin, sock: socket.socket) -> None:
         self.origin = origin
         self.reused = False
         self.idle_since = 0.0
         self._sock = sock
+        self.holds_more = False
         self._secure = isinstance(sock, ssl.SSLSocket)
         sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
 
@@ -89,7 +93,12 @@ class Connection:
             while size < _READ and (part := self._sock.recv(_READ)):
                 parts.append(part)
                 size += len(part)
+        self.holds_more = size >= _READ
         return first if len(parts) == 1 else b"".join(parts)
+
+    def fileno(self) -> int:
+        """Return the socket's number, to wait for it among others."""
+        return self._sock.fileno()
 
     def wait(self, *, write: bool, timeout: float) -> bool:
         """Wait until the socket is readable (or writable, with `write`); return whether it is."""

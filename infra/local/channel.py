@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 from waitress.channel import HTTPChannel
-from waitress.task import WSGITask
 
 from handlers.guard import FAULT, WITHHELD
 from handlers.record import LATER
 from infra.local.patience import Patience, Phase, Watch
+from infra.local.pump import HandedOver, Pump, PumpedTask
 from infra.local.server import CLIENT_GONE
 from infra.local.strict_http import StrictParser
 
@@ -36,7 +36,7 @@ class House(Struct, frozen=True, kw_only=True):
     now: Callable[[], float]
 
 
-class DoorTask(WSGITask):
+class DoorTask(PumpedTask):
     """A call of the app, which is told what the server found wrong: it has the words for it."""
 
     def get_environment(self) -> "WSGIEnvironment":
@@ -62,14 +62,15 @@ class DoorChannel(HTTPChannel):
     """
 
     parser_class = StrictParser
-    task_class = DoorTask
 
     def __init__(self, server: Any, *given: Any, **named: Any) -> None:
         self.house: House = server.house
+        self._pump: Pump = server.pump
         if self.house.allowance is not None:
             self.error_task_class = cast("Any", DoorTask)  # the app renders errors, too
         self.watch = Watch(self.house.now())
         self._judged: StrictParser | None = None
+        self._pumped: PumpedTask | None = None
         self._served = self._sent = 0
         self._ends_with_refusal = self._lingers = False
         self.later: deque[Callable[[], None]] = deque()  # what the app wants to do when no client waits
@@ -192,12 +193,73 @@ class DoorChannel(HTTPChannel):
         if len(waiting) == 1:
             self.server.add_task(cast("Any", self))
 
+    # The main thread, or the pump
+
+    def handle_close(self) -> None:
+        """Close, and let the pump see it at once: upstream shall not work for nobody."""
+        super().handle_close()
+        if self.requests:
+            self._pump.ring()
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether so much is unsent that nothing more shall be made."""
+        return bool(self.total_outbufs_len >= self.adj.outbuf_high_watermark)
+
+    def push(self, chunk: bytes) -> None:
+        """Send at once what the socket takes; the main thread sends the rest."""
+        with self.outbuf_lock:
+            if not self.connected:
+                return
+            if not self.total_outbufs_len:
+                try:
+                    chunk = chunk[self.send(chunk, do_close=False) :]
+                except OSError:
+                    self.will_close = True
+            if not chunk:
+                return
+            self.outbufs[-1].append(chunk)
+            self.current_outbuf_count += len(chunk)
+            self.total_outbufs_len += len(chunk)
+        self.server.pull_trigger()
+
+    def resume(self, task: PumpedTask) -> None:
+        """Have a worker end the request whose stream is over."""
+        self._pumped = task
+        self.server.add_task(cast("Any", self))
+
     # A worker
+
+    def task_class(self, channel: "DoorChannel", request: Any) -> PumpedTask:  # type: ignore[override]
+        """Return what answers a request: a new task, or the one that the pump is done with."""
+        return self._pumped or DoorTask(channel, request)
 
     def service(self) -> None:
         """Answer one request; a refusal is the last thing that is said."""
+        if self._pumped is not None:
+            self._conclude(self._pumped)
+            return
         self._ends_with_refusal = cast("StrictParser", self.requests[0]).is_refused
-        super().service()
+        try:
+            super().service()
+        except HandedOver as handed:
+            self._pump.take(handed.task)
+        else:
+            self._after()
+
+    def _conclude(self, task: PumpedTask) -> None:
+        """End a request whose stream is over."""
+        try:
+            task.end()
+        except Exception:
+            self.logger.exception("Exception while ending a stream")
+        with suppress(IndexError):  # the server ends, and has forgotten its requests
+            super().service()
+        self._pumped = None
+        self._pump.ended()
+        self._after()
+
+    def _after(self) -> None:
         self._served += 1
         with suppress(IndexError):
             while True:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from waitress.adjustments import Adjustments
@@ -11,6 +12,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from infra.local.channel import DoorChannel, House
 from infra.local.patience import Phase
+from infra.local.pump import Pump, watched
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +29,21 @@ SPARE: Final[tuple[Phase, ...]] = ("lingering", "idle", "head")
 SHARE: Final = 16
 
 
+class Workers(ThreadedTaskDispatcher):
+    """The threads that answer. Streams without a thread are open replies, too: they get the same time to end."""
+
+    def __init__(self, pump: Pump) -> None:
+        super().__init__()
+        self._pump = pump
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:  # noqa: FBT001, FBT002 - waitress's
+        """Let open replies end, for `timeout` seconds in all; return whether requests were cancelled."""
+        began = time.monotonic()
+        self._pump.drain(timeout)
+        left: Any = max(0.0, timeout - (time.monotonic() - began))  # whatever the stub says
+        return bool(super().shutdown(cancel_pending, left))
+
+
 class DoorServer(TcpWSGIServer):
     """Serves one listening socket.
 
@@ -40,16 +57,28 @@ class DoorServer(TcpWSGIServer):
         self, app: "WSGIApplication", listener: "socket.socket", house: House, threads: int, **options: Any
     ) -> None:
         self.house = house
+        self.pump = Pump(house.now)
         self.room = room_for(CONNECTIONS)
         # waitress counts its listener and its trigger, and must be asked once more to find everybody busy.
         options["connection_limit"] = self.room + 3
         adjustments = Adjustments(sockets=[listener], threads=threads, **options)
-        dispatcher = ThreadedTaskDispatcher()
+        dispatcher = Workers(self.pump)
         dispatcher.set_thread_count(threads)
         place = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
-            app, {}, _sock=listener, dispatcher=dispatcher, adj=adjustments, sockinfo=place, bind_socket=False
+            watched(app),
+            {},
+            _sock=listener,
+            dispatcher=dispatcher,
+            adj=adjustments,
+            sockinfo=place,
+            bind_socket=False,
         )
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.pump.close()
+        super().close()
 
     def accept(self) -> Any:
         """Take the next connection; where the system has no file for it, unused ones are closed."""

@@ -1,0 +1,280 @@
+"""Streams that wait together: one thread forwards what upstream sends, for any number of clients.
+
+A thread for each stream would wake up for every event and fight the others for the interpreter's lock; that cost ten
+times as much as the work itself. So a worker opens the stream and hands it over here, and a worker ends it.
+"""
+
+import contextlib
+import selectors
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from waitress.task import WSGITask
+
+from handlers.stream import PUMP, Stream
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# Seconds between two looks at the streams that are silent, or whose client reads too slowly.
+GLANCE: Final = 0.25
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
+class Outlet(Protocol):
+    """A connection to a client, as the pump sees it."""
+
+    connected: bool
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is unsent that nothing more shall be read for this client."""
+        ...
+
+    def push(self, chunk: bytes) -> None:
+        """Send at once what the connection takes, the rest soon."""
+        ...
+
+    def resume(self, task: "PumpedTask") -> None:
+        """Have the request ended by a worker."""
+        ...
+
+
+class HandedOver(BaseException):
+    """A worker is done with a stream before the stream is."""
+
+    def __init__(self, task: "PumpedTask") -> None:
+        super().__init__()
+        self.task = task
+
+
+class PumpedTask(WSGITask):
+    """A call of the app whose answer may go on without a worker.
+
+    `stream` is what the app has offered; `is_over` is set when the pump is done with it.
+    """
+
+    stream: Stream | None = None
+    is_over = False
+    _body: Iterable[bytes] = ()
+
+    def get_environment(self) -> "WSGIEnvironment":
+        """Return the environ with the place where a stream is offered."""
+        environ: dict[str, Any] = super().get_environment()
+        environ[PUMP] = self.offer
+        return environ
+
+    def offer(self, stream: Stream) -> None:
+        """Take note of a stream that can be pumped once its upstream is open."""
+        self.stream = stream
+
+    def service(self) -> None:
+        """Call the app; where the pump has answered already, say that this was all."""
+        if not self.is_over:
+            super().service()
+        elif self.chunked_response:
+            cast("Outlet", self.channel).push(LAST_CHUNK)
+
+    def set_close_on_finish(self) -> None:
+        """Keep the connection after an answer in chunks: waitress closes it where no length was said."""
+        if not self.chunked_response:
+            super().set_close_on_finish()
+
+    def watch(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the app's answer so that its stream is handed over as soon as that can be."""
+        self._body = body
+        return body if self.stream is None else _Watched(self, body)
+
+    def head(self) -> bytes:
+        """Return the answer's head, once."""
+        if self.wrote_header:
+            return b""
+        self.wrote_header = True
+        return self.build_response_header()
+
+    def framed(self, piece: bytes) -> bytes:
+        """Return a piece of the answer as it goes on the wire."""
+        if not piece or not self.chunked_response:
+            return piece
+        return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+    def end(self) -> None:
+        """Close the app's answer. Its callbacks come before the answer's last bytes: the client may ask again then."""
+        close: Callable[[], None] | None = getattr(self._body, "close", None)
+        if close is not None:
+            close()
+
+
+class _Watched:
+    """An answer that a worker iterates over until it can be handed over; then the pump closes it, not the worker."""
+
+    def __init__(self, task: PumpedTask, body: Iterable[bytes]) -> None:
+        self._task = task
+        self._pieces = iter(body)
+        self._handed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        stream = self._task.stream
+        if stream is not None and stream.fileno() is not None:
+            self._handed = True
+            raise HandedOver(self._task)
+        return next(self._pieces)
+
+    def close(self) -> None:
+        if not self._handed:
+            self._task.end()
+
+
+def watched(app: "WSGIApplication") -> "WSGIApplication":
+    """Return the app with its answers watched for streams that can be handed over."""
+
+    def call(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        body = app(environ, start_response)
+        task = cast("PumpedTask", environ[PUMP].__self__)
+        return task.watch(body)
+
+    return call
+
+
+class _Flow:
+    """One stream under way. `heard` is when it last moved or was last found silent; `number` its registered socket, or -1."""
+
+    __slots__ = ("heard", "number", "outlet", "stream", "task")
+
+    def __init__(self, task: PumpedTask, heard: float) -> None:
+        self.task = task
+        self.outlet = cast("Outlet", task.channel)
+        self.stream = cast("Stream", task.stream)
+        self.heard = heard
+        self.number = -1
+
+
+class Pump:
+    """The thread, which begins with the first stream, and its streams.
+
+    Only the thread touches `_flows` and the selector; others put tasks into `_new` and wake it by `_bell`. `_count` is
+    how many streams were taken and not yet `ended`. ticks: seconds of a clock that never goes back.
+    """
+
+    def __init__(self, ticks: Callable[[], float]) -> None:
+        self._ticks = ticks
+        self._new: deque[PumpedTask] = deque()
+        self._flows: set[_Flow] = set()
+        self._bell: socket.socket | None = None
+        self._closed = False
+        self._count = 0
+        self._counted = threading.Condition()
+
+    def take(self, task: PumpedTask) -> None:
+        """Go on with a task's stream."""
+        with self._counted:
+            self._count += 1
+            self._new.append(task)
+            if self._bell is None:
+                listener, self._bell = socket.socketpair()
+                self._bell.setblocking(False)  # noqa: FBT003 - the standard library's signature
+                threading.Thread(target=self._run, args=(listener,), name="pump", daemon=True).start()
+        self.ring()
+
+    def ended(self) -> None:
+        """Take note that the last byte of a stream was sent."""
+        with self._counted:
+            self._count -= 1
+            self._counted.notify_all()
+
+    def ring(self) -> None:
+        """Have the thread look at its streams now."""
+        if self._bell is not None:
+            with contextlib.suppress(OSError):  # it has been rung often enough, or the thread has ended
+                self._bell.send(b"!")
+
+    def drain(self, timeout: float) -> bool:
+        """Wait for the end of all streams; return whether it came within so many seconds."""
+        with self._counted:
+            return self._counted.wait_for(lambda: not self._count, timeout)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed = True
+        self.ring()
+
+    # The thread
+
+    def _run(self, listener: socket.socket) -> None:
+        with listener, selectors.DefaultSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ)
+            glance_at = 0.0
+            while not self._closed:
+                is_rung = self._serve_ready(selector, listener)
+                while self._new:
+                    self._begin(selector, self._new.popleft())
+                now = self._ticks()
+                if is_rung or now >= glance_at:
+                    glance_at = now + GLANCE
+                    for flow in tuple(self._flows):
+                        self._glance(selector, flow, now)
+        if self._bell is not None:
+            self._bell.close()
+
+    def _serve_ready(self, selector: selectors.BaseSelector, listener: socket.socket) -> bool:
+        """Forward what has come; return whether somebody rang."""
+        is_rung = False
+        for key, _ in selector.select(GLANCE if self._flows else None):
+            if key.data is None:
+                is_rung = bool(listener.recv(4096))
+            else:
+                self._advance(selector, key.data)
+        return is_rung
+
+    def _begin(self, selector: selectors.BaseSelector, task: PumpedTask) -> None:
+        flow = _Flow(task, self._ticks())
+        self._flows.add(flow)
+        self._listen(selector, flow)
+        self._advance(selector, flow)
+
+    def _listen(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
+        number = flow.stream.fileno()
+        if number is not None:
+            selector.register(number, selectors.EVENT_READ, flow)
+            flow.number = number
+
+    def _ignore(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
+        if flow.number >= 0:
+            selector.unregister(flow.number)
+            flow.number = -1
+
+    def _advance(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
+        flow.heard = self._ticks()
+        self._say(selector, flow, flow.stream.advance())
+
+    def _glance(self, selector: selectors.BaseSelector, flow: _Flow, now: float) -> None:
+        if not flow.outlet.connected:
+            self._end(selector, flow)
+        elif flow.number < 0:
+            if not flow.outlet.is_full:
+                self._listen(selector, flow)
+                self._advance(selector, flow)
+        elif now - flow.heard >= flow.stream.tick:
+            flow.heard = now
+            self._say(selector, flow, flow.stream.quiet())
+
+    def _say(self, selector: selectors.BaseSelector, flow: _Flow, piece: bytes) -> None:
+        wire = flow.task.head() + flow.task.framed(piece)
+        if wire:
+            flow.outlet.push(wire)
+        if flow.stream.over or not flow.outlet.connected:
+            self._end(selector, flow)
+        elif flow.outlet.is_full:
+            self._ignore(selector, flow)
+
+    def _end(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
+        self._ignore(selector, flow)
+        self._flows.discard(flow)
+        flow.task.is_over = True
+        flow.outlet.resume(flow.task)
