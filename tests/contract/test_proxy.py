@@ -227,10 +227,7 @@ def test_a_proxy_that_dies_in_the_middle_ends_the_stream_with_an_error_and_refus
     reply = gateway.open("POST", "/v1/chat/completions", {**CHAT, "stream": True})
     reply.until(b"Hello")
     proxy.kill()
-    assert (
-        "the connection broke in the middle of the answer"
-        in last_event(reply.rest().decode())["error"]["message"]
-    )
+    assert "in the middle of the answer" in last_event(reply.rest().decode())["error"]["message"]
     assert exchange.wait_until_left()
     refused = gateway.post("/v1/chat/completions", CHAT)
     assert (502, True) == (refused.status, "through the proxy: the connection was refused" in refused.text)
