@@ -105,6 +105,7 @@ def introduction(url: str, models: Sequence[Model], *, keyed: bool) -> list[str]
         f"Models ({len(models)}): {names}" if models else "Models: not known yet",
         f"OpenAI clients:    OPENAI_BASE_URL={url}/v1   OPENAI_API_KEY={key}",
         f"Anthropic clients: ANTHROPIC_BASE_URL={url}   ANTHROPIC_API_KEY={key}",
+        "Your tools:        copilot-gateway setup   (Claude Code, Codex, editors: shows or makes the change)",
     ]
 
 
