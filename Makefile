@@ -10,6 +10,7 @@ SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 INSTALLED := $(VENV)/.installed
 DEVELOPED := $(VENV)/.developed
 CLIENTS := tests/clients/node_modules/.package-lock.json
+PYPI_CLIENTS := .make/clients/llm/.installed .make/clients/aider/.installed
 CLOUD := $(VENV)/.cloud
 DEPLOYER := node_modules/.package-lock.json
 LOCK := .make/lock
@@ -19,7 +20,7 @@ COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --st
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
-	test-clients test-aws test-packaging fuzz soak mutants bench lock clean
+	test-clients test-aws test-packaging fuzz soak mutants bench lock lock-clients clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -70,7 +71,8 @@ format: $(DEVELOPED) ## format the code and repair what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test-clients: $(DEVELOPED) $(CLIENTS) ## run real command-line clients against the gateway (needs Node.js)
+test-clients: $(DEVELOPED) ## set up real command-line clients, run them and print a table (needs Node.js)
+	@$(MAKE) --no-print-directory -j3 $(CLIENTS) $(PYPI_CLIENTS)
 	@$(BIN)/python -m pytest -q -m clients $(ARGS)
 
 test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx do, and run it as a user without rights
@@ -109,6 +111,14 @@ lock: $(LOCK)/.installed ## pin what pyproject.toml asks for; UPGRADE=1 takes th
 		--constraint requirements/build.txt --no-annotate pyproject.toml .make/dev.in
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/aws.txt --extra aws --no-annotate --constraint requirements/runtime.txt \
 		--constraint requirements/dev.txt pyproject.toml
+
+# Apart from `lock`: each client is one program with libraries of its own, and some have a hundred.
+lock-clients: $(LOCK)/.installed ## pin the clients from PyPI that `make test-clients` runs
+	@echo "llm==0.36" > .make/llm.in
+	@echo "aider-chat==0.86.2" > .make/aider.in
+	@for client in llm aider; do \
+		$(COMPILE) --no-annotate --output-file tests/clients/$$client.txt .make/$$client.in || exit 1; \
+	done
 
 clean: ## remove everything that make made
 	@rm -rf $(VENV) .make .serverless build dist node_modules tests/clients/node_modules
@@ -149,10 +159,20 @@ $(DEPLOYER): package.json package-lock.json
 	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# Not `npm ci`: it wants every platform's parts in the lock, and a registry need not have them all.
 $(CLIENTS): tests/clients/package.json tests/clients/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js with npm is needed: see nodejs.org" >&2; exit 1; }
-	@echo "Installing the command-line clients ..."
-	@npm ci --prefix tests/clients --no-audit --no-fund --loglevel=error
+	@echo "Installing the command-line clients from npm ..."
+	@npm install --prefix tests/clients --no-save --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# aider runs on nothing newer than 3.12.
+.make/clients/%/.installed: tests/clients/%.txt | $(BIN)/python
+	@echo "Installing $* ..."
+	@for python in python3.11 python3.12 $(BIN)/python; do \
+		if "$$python" -c '$(SUITABLE)' >/dev/null 2>&1; then exec "$$python" -m venv --clear .make/clients/$*; fi; \
+	done
+	@.make/clients/$*/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
 	@touch $@
 
 # The oldest Python that is served, so that nothing is chosen which it could not run.
