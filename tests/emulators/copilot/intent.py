@@ -36,7 +36,8 @@ def wanted_calls(asked: Conversation, prompt: str) -> list[Call]:
     """Return the calls a prompt wants; several places want one each when parallel calls are allowed."""
     if not asked.tools or asked.tool_choice == "none":
         return []
-    if asked.tool_choice not in {"auto", "required"}:
+    # `validated` is what Copilot CLI asks of a Gemini: calls as it likes, but well-formed ones.
+    if asked.tool_choice not in {"auto", "required", "validated"}:
         chosen = [tool for tool in asked.tools if tool.name == asked.tool_choice]
         return _calls(chosen[:1], prompt, parallel=asked.parallel)
     if call := _shell_call(asked.tools, prompt) or _read_call(asked.tools, prompt):
