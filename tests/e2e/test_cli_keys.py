@@ -64,8 +64,31 @@ def test_keys_are_listed_and_revoked_by_name(environ: dict[str, str]) -> None:
         (["create", "x", "--expires", "never"], 2, "12h or 90d"),
         (["create", "x", "--expires", "0d"], 2, "12h or 90d"),
         (["revoke", "nobody"], 1, "There is no key named nobody."),
+        (["rotate", "nobody"], 1, "There is no key named nobody."),
+        (["limit", "nobody", "--per-day", "1"], 1, "There is no key named nobody."),
+        (["limit", "nobody"], 2, "Say which limit"),
+        (["create", "x", "--per-minute", "-1"], 2, "per-minute"),
+        (["create", "x", "--surface", "telnet"], 2, "surface"),
+        (["create", "x", "--model", "a b"], 2, "claude-*"),
     ],
 )
 def test_refusals_say_why(environ: dict[str, str], arguments: list[str], code: int, expected: str) -> None:
     told = run(environ, "keys", *arguments)
     assert (code, True, "") == (told.returncode, expected in told.stderr, told.stdout), told.stderr
+
+
+def test_limits_are_made_shown_changed_and_taken_away(environ: dict[str, str]) -> None:
+    made = run(environ, "keys", "create", "agent", "--surface", "chat", "--model", "claude-*", "--per-minute", "30",
+               "--credits-per-day", "1.5")  # fmt: skip
+    assert "Its limits: chat; claude-*; 30 requests a minute; 1.5 credits a day." in made.stderr
+    changed = run(
+        environ, "keys", "limit", "agent", "--surface", "any", "--per-minute", "0", "--at-once", "2"
+    )
+    assert "The key agent: claude-*; 2 at once; 1.5 credits a day." in changed.stderr
+    (told,) = json.loads(run(environ, "keys", "list", "--json").stdout)
+    assert ({"models": ["claude-*"], "at_once": 2, "credits_per_day": 1.5}, None, False) == (
+        told["limits"], told["last_used_at"], told["expired"],
+    )  # fmt: skip
+    assert "limits: claude-*; 2 at once; 1.5 credits a day" in run(environ, "keys", "list").stdout
+    new = run(environ, "keys", "rotate", "agent")
+    assert (0, 47, True) == (new.returncode, len(new.stdout.strip()), new.stdout != made.stdout)

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from core.access.caller import UNLIMITED, Caller, Limits
 from core.access.keys import KeyCheck, KeyRing
-from core.access.managed_keys import CACHE_LIFE, KIND, AnyOf, KeyNameError, ManagedKey, ManagedKeys
+from core.access.managed_keys import CACHE_LIFE, KIND, USES, AnyOf, KeyNameError, ManagedKey, ManagedKeys
+from core.access.sessions import Sessions
+from core.ports import StoreError
 from core.settings import Secret
 from infra.local.state import SqliteStateStore
 from tests.unit.copilot.doubles import Clock, MemoryState
@@ -158,3 +161,97 @@ def test_the_settings_key_and_managed_keys_open_side_by_side(keys: ManagedKeys) 
     clear = keys.create("laptop")
     ring = AnyOf(KeyCheck(Secret("s3cret")), keys)
     assert ["static", "laptop", None] == [whose(ring, k) for k in ("s3cret", clear, "other")]
+
+
+# Limits, last use, another key under the same name
+
+FEW = Limits(surfaces=("chat",), per_minute=3)
+
+
+def test_a_key_carries_its_limits_and_its_end(keys: ManagedKeys, clock: Clock) -> None:
+    clear = keys.create("agent", clock() + DAY, FEW)
+    assert Caller("agent", FEW, clock() + DAY) == keys.authenticate(clear)
+
+
+def test_a_record_of_an_older_release_is_a_key_without_limits(
+    keys: ManagedKeys, state: CountingState
+) -> None:
+    clear = keys.create("agent", limits=FEW)
+    ((_, number),) = [place for place in state.records if place[0] == KIND]
+    state.save(KIND, number, b'{"name":"old","created_at":1.0,"expires_at":null}')
+    assert Caller("old", UNLIMITED) == ManagedKeys(state, keys._now).authenticate(clear)
+
+
+def test_limits_change_without_a_new_key(keys: ManagedKeys, state: CountingState, clock: Clock) -> None:
+    clear, elsewhere = keys.create("agent", clock() + DAY, FEW), ManagedKeys(state, clock)
+    assert elsewhere.authenticate(clear) is not None
+    assert Limits(per_day=9) == keys.limit("agent", lambda _: Limits(per_day=9))
+    assert Caller("agent", Limits(per_day=9), clock() + DAY) == keys.authenticate(clear)
+    clock.wait(CACHE_LIFE)
+    assert keys.authenticate(clear) == elsewhere.authenticate(clear)
+    assert keys.limit("nobody", lambda old: old) is None
+
+
+def test_use_is_noted_once_a_minute(keys: ManagedKeys, state: CountingState, clock: Clock) -> None:
+    clear = keys.create("agent")
+    assert {} == keys.last_used()
+    began = clock()
+    for _ in range(11):
+        assert whose(keys, clear) == "agent"
+        clock.wait(10)
+    assert {"agent": began + 60} == keys.last_used()
+    keys.revoke("agent")
+    assert {} == keys.last_used()
+
+
+def test_a_store_that_takes_no_note_refuses_no_key(clock: Clock) -> None:
+    class ReadOnly(MemoryState):
+        def save(self, kind: str, key: str, value: bytes, *, expires_at: float | None = None) -> None:
+            if kind == USES:
+                raise StoreError("full")
+            super().save(kind, key, value, expires_at=expires_at)
+
+    keys = ManagedKeys(ReadOnly(clock), clock)
+    assert whose(keys, keys.create("agent")) == "agent"
+
+
+def test_a_rotated_key_is_another_one_with_the_same_limits(keys: ManagedKeys, clock: Clock) -> None:
+    old = keys.create("agent", clock() + DAY, FEW)
+    new = keys.rotate("agent")
+    assert new is not None
+    assert (None, Caller("agent", FEW, clock() + DAY)) == (keys.authenticate(old), keys.authenticate(new))
+    assert keys.rotate("nobody") is None
+
+
+def test_an_old_key_may_be_good_for_a_while_yet(keys: ManagedKeys, clock: Clock) -> None:
+    old = keys.create("agent")
+    new = keys.rotate("agent", grace=60)
+    assert new is not None
+    assert ["agent", "agent"] == [whose(keys, old), whose(keys, new)]
+    clock.wait(61)
+    assert [None, "agent"] == [whose(keys, old), whose(keys, new)]
+    keys.revoke("agent")
+    assert whose(keys, new) is None
+
+
+def test_browser_sessions_end_with_their_key(keys: ManagedKeys, state: CountingState, clock: Clock) -> None:
+    sessions = Sessions(state, clock)
+    for end in (keys.revoke, keys.rotate, lambda name: keys.limit(name, lambda _: FEW)):
+        keys.revoke("agent")
+        keys.create("agent")
+        opened, other = sessions.open("agent"), sessions.open("laptop")
+        end("agent")
+        assert (None, "laptop") == (sessions.key_name(opened), sessions.key_name(other))
+    expiring = sessions.open("agent", clock() + 60)
+    clock.wait(61)
+    assert sessions.key_name(expiring) is None
+
+
+def test_two_commands_do_not_change_the_keys_at_once(
+    keys: ManagedKeys, state: CountingState, clock: Clock
+) -> None:
+    state.claim("api-key-edit", "all", "another", expires_at=clock() + 10)
+    with pytest.raises(KeyNameError, match="Another command"):
+        keys.create("agent")
+    clock.wait(11)
+    assert keys.create("agent")
