@@ -1,6 +1,7 @@
 """A real forward proxy in a process of its own (proxy.py), and servers whose certificates a private authority signs."""
 
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -87,8 +88,10 @@ class Proxy:
         return set(self.notes.read_text().split())
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(60)
+        """End it with its acceptor, which is a process of its own and would go on listening."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(60)
 
 
 @contextmanager
@@ -104,12 +107,15 @@ def running_proxy(directory: Path, *, plugin: str = "Reroute", target: int | Non
         "--num-acceptors", "1", "--num-workers", "1", "--basic-auth", f"{USER}:{PASSWORD}",
         "--plugins", f"tests.contract.proxy_routes.{plugin}", "--log-level", "ERROR", "--timeout", "60",
     ]  # fmt: skip
-    process = subprocess.Popen(command, env=environ, cwd=directory, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, env=environ, cwd=directory, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    proxy = Proxy(process, 0, notes)
     try:
-        yield Proxy(process, _port(process, port_file), notes)
+        proxy.port = _port(process, port_file)
+        yield proxy
     finally:
-        process.kill()
-        process.wait(60)
+        proxy.kill()
 
 
 def _port(process: subprocess.Popen[bytes], file: Path) -> int:
