@@ -1,6 +1,7 @@
 """The record of one request that a client made: names and numbers, never a prompt, an answer or a secret."""
 
 from collections.abc import Callable
+from typing import Final
 
 from msgspec import Struct
 
@@ -9,6 +10,24 @@ from core.canonical import Usage
 
 # A stream whose client went before its end: nobody's failure, so it stands where an error's kind does.
 CLIENT_LEFT = "client_left"
+# What is said of a request's content may quote it, and so may upstream, of whatever it speaks.
+_ABOUT_CONTENT: Final = frozenset(
+    {"invalid_request", "unsupported_feature", "context_overflow", "content_filter"}
+)
+# Codes of what the gateway says in its own words after a request was let in.
+_OWN_WORDS: Final = frozenset(
+    {
+        *(
+            "no_login",
+            "first_byte_timeout",
+            "idle_timeout",
+            "deadline",
+            "store_unavailable",
+            "upstream_connect",
+        ),
+        *("upstream_cut", "upstream_timeout", "upstream_protocol", "upstream_too_large"),
+    }
+)
 
 
 def _nothing() -> None: ...
@@ -55,6 +74,12 @@ class Exchange(Struct, kw_only=True):
     repairs: tuple[str, ...] = ()
     leaving: list["Leave"] = []
     wanted: Callable[[], None] = _nothing
+
+    @property
+    def told(self) -> str:
+        """The message as it may be kept: empty where it may quote what the request says."""
+        is_own = not self.admitted or self.error == "internal" or self.code in _OWN_WORDS
+        return self.message if is_own and self.error not in _ABOUT_CONTENT else ""
 
 
 # Called exactly once when the request is over, however it ended.

@@ -21,6 +21,7 @@ _MOST_KNOWN: Final = 256
 _QUOTES: Final = r"""(?:\\*["'])"""
 _IS: Final = rf"(?:{_QUOTES}*\s*[:=]\s*{_QUOTES}*|{_QUOTES}+\s*,\s*{_QUOTES}+)"
 _VALUE: Final = r"""(?:[^\s"'`,;&\\<>]|\\[^\s"'])"""  # an escape is taken whole, so that JSON stays JSON
+_CREDENTIAL: Final = _VALUE.replace("&", "").replace(";", "")  # Copilot's tokens have semicolons in them
 _NAMES: Final = "(?:access|refresh|session|security)[-_]token|device_code|client_secret|secret_?access_?key|password|x-amz-signature"
 _FORMS: Final = (
     r"gh[oprsu]_[A-Za-z0-9]{16,}",  # GitHub
@@ -33,10 +34,10 @@ _FORMS: Final = (
     r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+",  # JSON web tokens
     r"""-----BEGIN [A-Z ]*PRIVATE KEY-----[^-"]*(?:-----END [A-Z ]*PRIVATE KEY-----)?""",
     r"""(?<=://)[^\s"'`,;\\<>/]+(?=@)""",  # a URL's user and password
-    rf"(?<=\b[Bb]earer\s){_VALUE}{{8,}}",
+    rf"(?<=\b[Bb]earer\s){_CREDENTIAL}{{8,}}",
     r"(?<=\b[Bb]asic\s)(?=[A-Za-z+/]*[0-9=]|[A-Za-z]*[a-z][A-Z])[A-Za-z0-9+/]{8,}={0,2}",
     # The name in front tells that a value is secret; it stays.
-    rf"(?i:(?P<header>(?:authorization|api[-_]?key){_IS}(?:(?:bearer|basic|token)\s+)?){_VALUE}{{8,}})",
+    rf"(?i:(?P<header>(?:authorization|api[-_]?key){_IS}(?:(?:bearer|basic|token)\s+)?){_CREDENTIAL}{{8,}})",
     rf"""(?i:(?P<cookie>cookie{_IS})[^\r\n"'\\]{{8,}})""",
     rf"(?i:(?P<member>(?:{_NAMES}){_IS}){_VALUE}{{6,}})",
 )

@@ -99,7 +99,7 @@ def _error_of(done: Exchange, now: float) -> RecentError:
         model=done.model,
         kind=done.error,
         status=done.status,
-        message=_said(done.message),
+        message=_said(done.told),
         upstream_id=done.upstream_id,
     )
 

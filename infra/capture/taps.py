@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway")
 
+# Whoever has no key may not fill the directory.
+_TURNED_AWAY: Final = frozenset({401, 403})
 # Where a server offers to forward a stream itself.
 _PUMP: Final = "gateway.pump"
 
@@ -121,6 +123,12 @@ class _Reply:
 
     def _finish(self) -> None:
         keep, self._keep = self._keep, _keep_nothing
+        if (
+            self._message is not None
+            and self._message.head["status"] in _TURNED_AWAY
+            and not self._recording.calls()
+        ):
+            return
         try:
             keep(self._recording, self._id)
         except Exception:

@@ -10,10 +10,6 @@ EVENT: Final = "request.done"
 _LINE: Final = EVENT + " %s"
 # Asked every few seconds by whatever watches over the gateway.
 _QUIET: Final = frozenset({"GET /healthz", "HEAD /healthz"})
-# What is said of a request's content may quote it; so may what upstream says in the middle of an answer.
-_ABOUT_CONTENT: Final = frozenset(
-    {"invalid_request", "unsupported_feature", "context_overflow", "content_filter"}
-)
 _LONGEST: Final = 200  # characters of what others have written
 
 log = logging.getLogger("gateway")
@@ -38,7 +34,8 @@ def members(exchange: Exchange) -> dict[str, object]:
         "upstream": exchange.upstream,
         "status": exchange.status,
         "error": exchange.error,
-        "message": _message(exchange),
+        "code": exchange.code[:_LONGEST],
+        "message": exchange.told[:_LONGEST],
         "first_token": _rounded(exchange.first_token),
         "duration": _rounded(exchange.duration),
         **_consumption(exchange),
@@ -47,11 +44,6 @@ def members(exchange: Exchange) -> dict[str, object]:
         "upstream_id": exchange.upstream_id[:_LONGEST],
     }
     return {name: value for name, value in known.items() if value not in {"", None}}
-
-
-def _message(exchange: Exchange) -> str:
-    quoted = exchange.error == "upstream" and exchange.upstream_id
-    return "" if quoted or exchange.error in _ABOUT_CONTENT else exchange.message[:_LONGEST]
 
 
 def _consumption(exchange: Exchange) -> dict[str, object]:

@@ -33,6 +33,8 @@ HEADERS = [
     ("x-api-key", "opaque-value-3"),
     ("Cookie", "gateway-session=opaque-value-4; theme=dark"),
     ("copilot-session-token", "opaque-value-5"),
+    ("authorization", "Bearer tid=one;exp=1;chat=1:opaque-signature"),
+    ("authorization", "token one;two&opaque-three"),
 ]
 
 

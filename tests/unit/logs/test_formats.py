@@ -139,18 +139,21 @@ def test_an_exchange_without_a_model_says_little() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "upstream_id", "said"),
+    ("kind", "code", "admitted", "said"),
     [
-        ("login_required", "", True),
-        ("rate_limit", "ABCD:1", True),
-        ("upstream", "", True),  # our own words: nobody answered
-        ("upstream", "ABCD:1", False),
-        ("invalid_request", "ABCD:1", False),
-        ("content_filter", "", False),
+        ("authentication", "invalid_api_key", False, True),
+        ("rate_limit", "", False, True),  # a gate of our own
+        ("rate_limit", "rate_limited", True, False),  # upstream's words
+        ("upstream", "upstream_cut", True, True),
+        ("upstream", "upstream_500", True, False),
+        ("timeout", "idle_timeout", True, True),
+        ("invalid_request", "", False, False),
+        ("content_filter", "", True, False),
+        ("internal", "", True, True),
     ],
 )
-def test_words_about_the_content_of_a_request_stay_out(kind: str, upstream_id: str, *, said: bool) -> None:
-    failed = Exchange(id="req_3", began_at=1.0, error=kind, message="why", upstream_id=upstream_id)
+def test_words_that_may_quote_a_request_stay_out(kind: str, code: str, *, admitted: bool, said: bool) -> None:
+    failed = Exchange(id="req_3", began_at=1.0, error=kind, code=code, message="why", admitted=admitted)
     assert ("message" in members(failed)) is said
 
 
