@@ -9,6 +9,7 @@ import pytest
 from core.access.limits import RateLimit
 from core.errors import GatewayError
 from core.exchange import Exchange
+from core.ports import StoreError
 from infra.local.state import SqliteStateStore
 
 
@@ -118,3 +119,35 @@ def test_turn_whose_end_is_not_yet_written_is_waited_for(store: SqliteStateStore
     store.claim("rate-limit", "all", "another process", expires_at=clock.time + 10)
     limit(store, clock, wait=True).enter(ASKED)
     assert clock.time >= 1_000_010
+
+
+class Away:
+    """A store that cannot be reached."""
+
+    def __getattr__(self, name: str) -> object:
+        raise StoreError("away")
+
+
+def test_without_a_store_each_process_keeps_the_interval_by_itself(clock: Clock) -> None:
+    gate = limit(Away(), clock)  # type: ignore[arg-type]  # it has no methods at all
+    gate.enter(ASKED)
+    clock.time += 4
+    assert refusal(gate).retry_after == 6
+    clock.time += 6
+    gate.enter(ASKED)
+    clock.time -= 3600
+    gate.enter(ASKED)
+
+
+def test_a_client_that_left_waits_no_more_for_its_turn(store: SqliteStateStore, clock: Clock) -> None:
+    gate = limit(store, clock, seconds=60, wait=True)
+    gate.enter(ASKED)
+
+    def wanted() -> None:
+        if clock.time > 1_000_005:
+            raise KeyError("left")
+
+    asked = Exchange(id="req_2", began_at=0.0, surface="messages", wanted=wanted)
+    with pytest.raises(KeyError):
+        gate.enter(asked)
+    assert sum(clock.slept) < 10
