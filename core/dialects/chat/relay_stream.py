@@ -37,6 +37,9 @@ DONE: Final = b"[DONE]"
 # Copilot leaves `finish_reason` out where it is null; this is where it is put back without reading the chunk again.
 UNFINISHED: Final = b'"choices":[{"index":0,'
 FINISHED: Final = UNFINISHED + b'"finish_reason":null,'
+# Copilot says in every chunk who speaks; clients that join the texts of deltas want to read it once. Inside a string the
+# quotation marks would be escaped, so that these bytes are a member wherever they stand.
+ROLE: Final = b'"role":"assistant"'
 # Members of a delta that say nothing by being there.
 SILENT: Final = (*NOTHING, Raw(b'""'))
 
@@ -152,8 +155,9 @@ class ChatStreamRelay:
                 and len(choices) == 1
                 and chunk.usage == NULL
                 and _is_words(only)
+                and (spoken := _without_role(data, only))
             ):
-                out.append(PREFIX + self._frame.fit(data, chunk) + END)
+                out.append(PREFIX + self._frame.fit(spoken, chunk) + END)
             else:
                 self._choices(data, chunk, choices, out)
         if chunk.usage != NULL or chunk.copilot_usage != NULL:
@@ -295,8 +299,22 @@ class ChatStreamRelay:
 
 
 def _is_words(choice: RelayChoice) -> bool:
-    """Tell whether a choice only speaks: no role again (SDKs join strings), no call, no end."""
+    """Tell whether a choice only speaks: no call, no end, nothing but a role."""
     delta = choice.delta
     if choice.index != 0 or choice.finish_reason is not None or delta is None:
         return False
-    return delta.role is None and delta.tool_calls is None and delta.function_call == NULL
+    return (
+        (delta.role is None or bool(delta.content))
+        and delta.tool_calls is None
+        and delta.function_call == NULL
+    )
+
+
+def _without_role(data: bytes, choice: RelayChoice) -> bytes:
+    """Return a chunk whose delta does not say again who speaks; nothing where that takes a closer look."""
+    if choice.delta is None or choice.delta.role is None:
+        return data
+    if data.count(ROLE) != 1:
+        return b""
+    before, _, after = data.partition(ROLE)
+    return before[:-1] + after if before[-1:] == b"," else before + after[1:] if after[:1] == b"," else b""
