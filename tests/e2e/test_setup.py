@@ -138,6 +138,7 @@ def test_a_client_that_does_not_answer_is_a_failure(
         (["codex", "--undo", "--write"], "--undo goes alone"),
         (["codex", "--url", "ftp://x"], "begins with https://"),
         (["codex", "--key", "two words"], "That is no key"),
+        (["codex", "--key", "-"], "That is no key"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_two(

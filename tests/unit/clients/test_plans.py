@@ -1,6 +1,7 @@
 """What each client gets."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from core.model import Model
+from infra.clients.check import arguments
 from infra.clients.documents import apply
 from infra.clients.plan import KEY_VARIABLE, Client, Key, Situation
 from infra.clients.registry import MODULES, SYNONYMS, client, clients
@@ -194,3 +196,41 @@ def test_every_client_has_its_page() -> None:
         )
         assert checked in page, each.name
         assert f"({each.name}.md)" in index
+
+
+PACKAGES = {
+    "claude-code": "@anthropic-ai/claude-code", "codex": "@openai/codex", "opencode": "opencode-ai",
+    "copilot-cli": "@github/copilot", "continue": "@continuedev/cli", "pi": "@mariozechner/pi-coding-agent",
+    "qwen-code": "@qwen-code/qwen-code", "droid": "droid",
+}  # fmt: skip
+PYPI = {"llm": "llm", "aider": "aider-chat"}
+
+
+def test_the_versions_that_are_named_are_those_that_the_tests_run() -> None:
+    folder = Path(__file__).parents[2] / "clients"
+    pinned = json.loads((folder / "package.json").read_text())["devDependencies"]
+    installed = {name: pinned[package] for name, package in PACKAGES.items()}
+    for name, project in PYPI.items():
+        lock = (folder / f"{name}.txt").read_text()
+        installed[name] = re.findall(rf"^{project}==(\S+)", lock, re.MULTILINE)[0]
+    assert installed == {each.name: each.tested for each in clients() if each.tested}
+
+
+@pytest.mark.parametrize("name", PYPI)
+def test_the_locks_of_clients_pin_by_hash_and_name_no_index(name: str) -> None:
+    text = (Path(__file__).parents[2] / "clients" / f"{name}.txt").read_text()
+    requirements = [part for part in re.split(r"\n(?=\S)", text) if not part.startswith("#")]
+    assert [part for part in requirements if "==" not in part or "--hash=sha256:" not in part] == []
+    assert re.findall(r"^-.*|\S+://\S+|\S+ @ \S+", text, re.MULTILINE) == []
+
+
+def test_only_tests_let_a_client_use_its_tools_unasked(situation: Make) -> None:
+    for each in clients():
+        if each.headless is None:
+            continue
+        plan = each.plan(situation())
+        asked, allowed = (arguments(each.headless, plan, "Hello", allow=allow) for allow in (False, True))
+        assert not set(each.headless.allow) & set(asked)
+        assert set(each.headless.allow) <= set(allowed)
+        assert "Hello" in asked
+        assert not any(word.startswith("{") for word in allowed)

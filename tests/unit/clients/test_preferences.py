@@ -3,7 +3,7 @@
 import pytest
 
 from core.model import Model
-from infra.clients.preferences import suggest_main, suggest_small, usable
+from core.preferences import suggest_main, suggest_small, usable
 
 OFFERED = [
     Model(id="gpt-4.1"), Model(id="gpt-5-mini"), Model(id="gpt-5.4"), Model(id="gpt-5.5-codex"), Model(id="gpt-5.5"),
