@@ -61,7 +61,7 @@ class Message:
 
     def items(self, bodies: Bodies, asked: frozenset[bytes]) -> list[Item]:
         """Return what is to be written: the head, then a line for each piece. asked: the request's own words."""
-        head = self.head | {"headers": without_secrets(self.head.get("headers", {}))}
+        head: Item = self.head | {"headers": without_secrets(self.head.get("headers", {}))}
         if "path" in head:
             head["path"] = _QUERY_VALUE.sub(_query_value, head["path"])
         failure = {"failure": redact(self.failure)} if self.failure else {}
