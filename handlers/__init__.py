@@ -16,6 +16,7 @@ from handlers import (
     messages,
     metrics,
     models,
+    openapi,
     record,
     responses,
     usage,
@@ -25,7 +26,9 @@ from handlers.services import EXTENSION, Services
 # Clients are configured with or without `/v1` in their base URL; both work.
 PREFIXES = ("", "/v1")
 ENDPOINTS = (chat_completions, messages, count_tokens, responses, embeddings, models, usage)
-UNVERSIONED = (health, login, metrics)
+UNVERSIONED = (health, login, metrics, openapi)
+# Where each endpoint is a function of its own, the one that also gets what no other has a path for serves this too.
+BESIDE = {"health": "openapi"}
 
 
 def create_app(services: Services, only: str | None = None) -> Flask:
@@ -53,7 +56,8 @@ def create_app(services: Services, only: str | None = None) -> Flask:
 
 
 def _chosen(endpoints: Iterable[ModuleType], only: str | None) -> list[ModuleType]:
-    return [each for each in endpoints if only is None or each.__name__ == f"handlers.{only}"]
+    chosen = {f"handlers.{only}", f"handlers.{BESIDE.get(only or '', only)}"}
+    return [each for each in endpoints if only is None or each.__name__ in chosen]
 
 
 def _finish(response: Response) -> Response:
