@@ -8,6 +8,7 @@ from flask import Flask, Response
 from handlers import (
     chat_completions,
     count_tokens,
+    dashboard,
     embeddings,
     errors,
     guard,
@@ -19,6 +20,7 @@ from handlers import (
     openapi,
     record,
     responses,
+    status,
     usage,
 )
 from handlers.services import EXTENSION, Services
@@ -26,7 +28,7 @@ from handlers.services import EXTENSION, Services
 # Clients are configured with or without `/v1` in their base URL; both work.
 PREFIXES = ("", "/v1")
 ENDPOINTS = (chat_completions, messages, count_tokens, responses, embeddings, models, usage)
-UNVERSIONED = (health, login, metrics, openapi)
+UNVERSIONED = (health, status, dashboard, login, metrics, openapi)
 # Where each endpoint is a function of its own, the one that also gets what no other has a path for serves this too.
 BESIDE = {"health": "openapi"}
 

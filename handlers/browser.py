@@ -34,7 +34,7 @@ def with_session(response: Response, opened: str) -> Response:
         opened,
         max_age=int(LIFE),
         path="/",
-        secure=not _is_local(),
+        secure=not is_local(),
         httponly=True,
         samesite="Strict",
     )
@@ -43,15 +43,15 @@ def with_session(response: Response, opened: str) -> Response:
 
 def without_session(response: Response) -> Response:
     """Take the session from the browser."""
-    response.delete_cookie(_cookie(), path="/", secure=not _is_local(), httponly=True, samesite="Strict")
+    response.delete_cookie(_cookie(), path="/", secure=not is_local(), httponly=True, samesite="Strict")
     return response
 
 
 def _cookie() -> str:
-    return PLAIN if _is_local() else STRICT
+    return PLAIN if is_local() else STRICT
 
 
-def _is_local() -> bool:
+def is_local() -> bool:
     """Say whether the browser reached us by a name of its own machine, where cookies need no https."""
     host, _, port = request.host.rpartition(":")
     return is_loopback(host if host and port.isdigit() else request.host)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 FAULT: Final = "gateway.fault"
 WITHHELD: Final = "gateway.body_withheld"
 # Liveness is asked by machines that hold no key; it says nothing but "ok". What the API looks like is
-# public. The login page asks for a key by itself.
-OPEN_PATHS: Final = frozenset({"/healthz", "/login", "/openapi.json"})
+# public. The pages ask for a key by themselves.
+OPEN_PATHS: Final = frozenset({"/healthz", "", "/dashboard", "/login", "/openapi.json"})
 # The largest body that anybody may send without a key: a form.
 LARGEST_FORM: Final = 8 * 1024
 FAULTS: Final[dict[int, ErrorKind]] = {408: "timeout", 413: "request_too_large", 500: "internal"}

@@ -7,12 +7,12 @@ import click
 from msgspec import Struct
 
 from core.model import Model
+from core.preferences import suggest_main, suggest_small, usable
 from core.settings import Settings
 from infra.cli import clipboard, exits, shells
 from infra.cli.console import can_ask, people, plain, say
 from infra.clients import claude_code
 from infra.clients.plan import KEY_VARIABLE, NO_KEY
-from infra.clients.preferences import suggest_main, suggest_small, usable
 
 
 class Choice(Struct, frozen=True):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from core.model import Model
+from core.preferences import suggest_main, suggest_small, usable
 from core.settings import Settings
 from infra import smoke
 from infra.cli import exits
@@ -21,7 +22,6 @@ from infra.clients import gateway
 from infra.clients.check import Finding, check
 from infra.clients.files import FileError
 from infra.clients.plan import KEY_VARIABLE, NO_KEY, Client, Key, Plan, Situation
-from infra.clients.preferences import suggest_main, suggest_small, usable
 from infra.clients.registry import MODULES, SYNONYMS, client, clients
 from infra.clients.setup import Edit, Setups, left_alone
 

@@ -6,6 +6,7 @@ Names as Claude Code 2.1 has them: https://code.claude.com/docs/en/settings and 
 from typing import Final
 
 from core.model import Model
+from core.preferences import suggest
 from infra.clients.plan import (
     KEY_VARIABLE,
     NO_KEY,
@@ -16,7 +17,6 @@ from infra.clients.plan import (
     Setting,
     Situation,
 )
-from infra.clients.preferences import suggest
 
 # Claude Code takes no smaller window than this (tokens).
 LEAST_WINDOW: Final = 100_000

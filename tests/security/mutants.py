@@ -69,7 +69,7 @@ MUTANTS = [
     Mutant("frames", "handlers/guard.py", "        headers.extend(DEFENCES)\n", "        pass\n", f"{PAGES} every_answer"),
     Mutant("caches", "handlers/guard.py", '        headers["Cache-Control"] = "no-store"\n', "        pass\n", f"{PAGES} every_answer"),
     Mutant("cookies for scripts", "handlers/browser.py", "        secure=not _is_local(),\n        httponly=True,", "        secure=not _is_local(),\n        httponly=False,", f"{PAGES} weakness_07_a_session"),
-    Mutant("forms without a token", "handlers/login.py", 'if not is_form_token(opened, request.form.get("token", "")):', "if False:", f"{PAGES} weakness_07_a_local"),
+    Mutant("forms without a token", "handlers/sign_in.py", 'if not is_form_token(opened, request.form.get("token", "")):', "if False:", f"{PAGES} weakness_07_a_local"),
     # Beyond this machine
     Mutant("no key beyond this machine", "infra/settings.py", "    if is_loopback(settings.host):\n        return\n", "    return\n", "tests/unit/cli/test_settings.py beyond_this_machine"),
     Mutant("no word about TLS", "infra/settings.py", "if not settings.allow_plain_http:", "if False:", f"{STRANGERS} weakness_22_nobody"),

@@ -178,7 +178,16 @@ def test_weakness_20_liveness_says_ok_and_nothing_else(
         assert (200, b"ok\n") == (answer.status, answer.body)
         assert not {"server", "via", "x-powered-by", "x-gateway-model"} & answer.headers.keys()
     assert not fake.log
-    for path in ("/usage", "/v1/models", "/", "/health", "/status", "/metrics", "/version", "/openapi.json"):
+    for path in (
+        "/usage",
+        "/v1/models",
+        "/v1/",
+        "/health",
+        "/status",
+        "/metrics",
+        "/version",
+        "/openapi.json",
+    ):
         assert 401 == locked.get(path).status, path
 
 
