@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,11 +31,27 @@ SHARE: Final = 16
 
 
 class Workers(ThreadedTaskDispatcher):
-    """The threads that answer. Streams without a thread are open replies, too: they get the same time to end."""
+    """The threads that answer, made when they are needed: up to `most`.
 
-    def __init__(self, pump: Pump) -> None:
+    Streams without a thread are open replies, too: they get the same time to end.
+    """
+
+    def __init__(self, pump: Pump, most: int) -> None:
         super().__init__()
         self._pump = pump
+        self._most = most
+        self._hiring = threading.Lock()
+
+    def add_task(self, task: Any) -> None:
+        """Have a task done by an idle thread, or by a new one."""
+        with self._hiring:
+            with self.lock:
+                self.queue.append(task)
+                self.queue_cv.notify()
+                hired = len(self.threads) - self.stop_count
+                is_short = len(self.queue) > hired - self.active_count and hired < self._most
+            if is_short:
+                self.set_thread_count(hired + 1)
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:  # noqa: FBT001, FBT002 - waitress's
         """Let open replies end, for `timeout` seconds in all; return whether requests were cancelled."""
@@ -62,8 +79,7 @@ class DoorServer(TcpWSGIServer):
         # waitress counts its listener and its trigger, and must be asked once more to find everybody busy.
         options["connection_limit"] = self.room + 3
         adjustments = Adjustments(sockets=[listener], threads=threads, **options)
-        dispatcher = Workers(self.pump)
-        dispatcher.set_thread_count(threads)
+        dispatcher = Workers(self.pump, threads)
         place = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
             watched(app),

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import logging
 import os
 import signal
@@ -25,6 +26,8 @@ HEADER_CEILING: Final = 64 * 1024
 # A client slower than the model stops the model's stream here instead of filling memory.
 UNSENT_CEILING: Final = 1024 * 1024
 BACKLOG: Final = 1024
+# Objects made, and not yet thrown away, between two collections of the youngest; Python's own figure is 700.
+YOUNG: Final = 20_000
 MAX_PORT: Final = 65_535
 OPTIONS: Final[dict[str, Any]] = {
     "ident": None,
@@ -93,6 +96,7 @@ def serve(
         server = DoorServer(app, listener, house, threads, **OPTIONS)
         with _stopped_by_signals():
             try:
+                _settle()
                 if on_ready is not None:
                     on_ready(listener.getsockname()[1])
                 server.run()
@@ -143,6 +147,13 @@ def listening(host: str, port: int) -> Generator[socket.socket]:
             reason = REASONS.get(error.errno or 0, error.strerror or str(error))
             raise ListenError(f"cannot listen on {host} port {port}: {reason}") from error
         yield listener
+
+
+def _settle() -> None:
+    """Spare the collector what stays for good, and let it look for cycles less often: requests leave few behind."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, 20, 50)
 
 
 def _claim(listener: socket.socket) -> None:
