@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from core.access.breaker import Breaker
 from core.access.caller import UNLIMITED, Limits
 from core.access.managed_keys import ManagedKeys
+from core.access.tally import Tally
 from core.settings import Secret, Settings
 from infra.wiring import REQUESTS_PER_DAY, REQUESTS_PER_MINUTE, ceilings
 from tests.e2e.asking import PATH, SURFACES, UPSTREAM_PATH, ask, error_of
@@ -30,6 +32,15 @@ def holder(gateway: Hosted, limits: Limits) -> Wire:
     """Return a client with a new key."""
     key = ManagedKeys(gateway.services.state, time.time).create("agent", None, limits)
     return Wire(gateway.url, {"x-api-key": key})
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what follows an answer: gates learn how it ended after its last byte."""
+    for _ in range(PATIENCE * 100):
+        if holds():
+            return
+        threading.Event().wait(0.01)
+    pytest.fail("it never held")
 
 
 def told(answer: Answer, surface: str) -> tuple[int, Any]:
@@ -97,12 +108,13 @@ def test_a_used_up_day_is_a_429_that_says_until_when(locked: Hosted, fake: FakeC
 
 
 def test_tokens_of_answers_use_the_budget_up(locked: Hosted) -> None:
-    client = holder(locked, Limits(tokens_per_day=1))
-    first, second = (
-        client.post(PATH["messages"], ask("messages", CHAT, "hi", stream=True)) for _ in range(2)
-    )
-    assert [200, 429] == [first.status, second.status]
-    assert "1 tokens a day" in error_of("messages", second.body)["message"]
+    client, body = holder(locked, Limits(tokens_per_day=1)), ask("messages", CHAT, "hi", stream=True)
+    tally = Tally(locked.services.state, "key agent", now=time.time)
+    assert 200 == client.post(PATH["messages"], body).status
+    until(lambda: tally.today().tokens > 0)
+    answer = client.post(PATH["messages"], body)
+    assert 429 == answer.status
+    assert "1 tokens a day" in error_of("messages", answer.body)["message"]
 
 
 def test_one_good_key_of_two_is_enough(locked: Hosted) -> None:
@@ -134,16 +146,26 @@ def test_a_ceiling_that_is_set_holds_for_the_open_door(host: Host) -> None:
 # The breaker
 
 
+def refusals(breaker: Breaker) -> int:
+    circuit = breaker._circuits.get(CHAT)
+    return 0 if circuit is None else circuit._refusals
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_model_that_refuses_is_asked_five_times_and_others_go_on(
     host: Host, fake: FakeCopilot, *, stream: bool
 ) -> None:
     """Case 45: agents hammer after a 429."""
-    client = Wire(host().url)
+    gateway = host()
+    client, breaker = Wire(gateway.url), gateway.services.breaker
+    assert breaker is not None
     fake.force("POST", "/chat/completions", 429, {"error": {"message": "slow", "code": "user_model_rate_limited"}},
                headers={"retry-after": "200"}, times=0)  # fmt: skip
     body = ask("chat", CHAT, "hi", stream=stream)
-    answers = [client.post(PATH["chat"], body) for _ in range(12)]
+    answers: list[Answer] = []
+    for count in range(1, 13):
+        answers.append(client.post(PATH["chat"], body))
+        until(lambda: refusals(breaker) == min(count, 5))  # noqa: B023 - asked at once
     assert [429] * 12 == [answer.status for answer in answers]
     assert all(0 < int(answer.headers["retry-after"]) <= 200 for answer in answers)
     assert 5 == len(fake.requests("/chat/completions"))
