@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from benchmarks.lanes import STAMP, Lane
 from benchmarks.load import Heard, Lines, Target, in_turn, together
 from benchmarks.processes import Fake, Gateway
+from tests.e2e.asking import UPSTREAM_PATH
 
 # Paced streams: how many, events each, milliseconds between two.
 PACED = ((1, 200, 5), (10, 50, 10), (50, 50, 20), (200, 20, 50))
@@ -43,8 +44,6 @@ class Bench:
         """The way around the gateway; its headers hang on the path."""
         name = lane.upstream
         if name not in self.direct:
-            from tests.e2e.asking import UPSTREAM_PATH
-
             self.direct[name] = self.fake.target(UPSTREAM_PATH[name])
         return self.direct[name]
 

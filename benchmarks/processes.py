@@ -49,7 +49,7 @@ class Process:
     """A process of its own; what it says is kept in a file."""
 
     def __init__(self, command: Sequence[str], environ: dict[str, str], core: int) -> None:
-        self._said = tempfile.TemporaryFile("w+")
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `stop`
         self.began = time.monotonic()
         with on_core(core):
             self._process = subprocess.Popen(
@@ -96,7 +96,9 @@ class Fake(Process):
     """The fake Copilot: what is asked of it twice is rendered once."""
 
     def __init__(self) -> None:
-        super().__init__(["-m", "tests.emulators.copilot", "--cached", "--log-size", "16"], dict(os.environ), -1)
+        super().__init__(
+            ["-m", "tests.emulators.copilot", "--cached", "--log-size", "16"], dict(os.environ), -1
+        )
         self.urls: dict[str, str] = json.loads(self.wait_for(re.compile(r"^(\{.*\})$", re.MULTILINE)))
         self._call("models", ONLY_MESSAGES)
 
@@ -122,9 +124,13 @@ class Fake(Process):
         return Target(str(at.hostname), at.port or 80, headers, is_gateway=False)
 
     def _call(self, name: str, body: object, method: str = "POST") -> None:
-        self._fetch(f"{self.urls['api_url']}/_fake/{name}", {}, method, json.dumps(body).encode() if body else None)
+        self._fetch(
+            f"{self.urls['api_url']}/_fake/{name}", {}, method, json.dumps(body).encode() if body else None
+        )
 
-    def _fetch(self, url: str, headers: dict[str, str], method: str = "GET", body: bytes | None = None) -> Any:
+    def _fetch(
+        self, url: str, headers: dict[str, str], method: str = "GET", body: bytes | None = None
+    ) -> Any:
         request = urllib.request.Request(url, body, headers, method=method)
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.load(reply)
