@@ -12,15 +12,20 @@ DEVELOPED := $(VENV)/.developed
 CLIENTS := tests/clients/node_modules/.package-lock.json
 PYPI_CLIENTS := .make/clients/llm/.installed .make/clients/aider/.installed
 CLOUD := $(VENV)/.cloud
+AXE := tests/browser/node_modules/.package-lock.json
 DEPLOYER := node_modules/.package-lock.json
 LOCK := .make/lock
 COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-config \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
+CHROMIUM := { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Installing chromium ..." && apt-get -qq update && \
+	apt-get -qq install --no-install-recommends chromium >/dev/null; } || \
+	{ echo "Chromium is needed, as \`chromium\` on the path: apt-get install chromium, or see chromium.org" >&2; exit 1; }
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
-	test-clients test-aws test-packaging fuzz soak mutants bench lock lock-clients clean
+	test-clients test-browser test-aws test-packaging fuzz soak mutants bench lock lock-clients clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -47,7 +52,7 @@ deploy: $(CLOUD) $(DEPLOYER) ## put the gateway into your AWS account (needs Nod
 develop: $(DEVELOPED) ## install the tools for development too
 
 test: $(DEVELOPED) ## run the tests
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not aws and not fuzz and not packaging" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not aws and not fuzz and not packaging and not browser" $(ARGS)
 
 check: format-check lint mypy pyright imports ## check format, lint, types and imports
 	@echo "All checks passed."
@@ -74,6 +79,10 @@ format: $(DEVELOPED) ## format the code and repair what ruff can
 test-clients: $(DEVELOPED) ## set up real command-line clients, run them and print a table (needs Node.js)
 	@$(MAKE) --no-print-directory -j3 $(CLIENTS) $(PYPI_CLIENTS)
 	@$(BIN)/python -m pytest -q -m clients $(ARGS)
+
+test-browser: $(DEVELOPED) $(AXE) ## try the pages in chromium, with and without scripts (needs Node.js)
+	@command -v chromium >/dev/null || $(CHROMIUM)
+	@$(BIN)/python -m pytest -q -m browser $(ARGS)
 
 test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx do, and run it as a user without rights
 	@$(BIN)/python -m pytest -q -m packaging $(ARGS)
@@ -121,7 +130,7 @@ lock-clients: $(LOCK)/.installed ## pin the clients from PyPI that `make test-cl
 	done
 
 clean: ## remove everything that make made
-	@rm -rf $(VENV) .make .serverless build dist node_modules tests/clients/node_modules
+	@rm -rf $(VENV) .make .serverless build dist node_modules tests/clients/node_modules tests/browser/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -157,6 +166,12 @@ $(DEPLOYER): package.json package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js with npm is needed: see nodejs.org" >&2; exit 1; }
 	@echo "Installing osls, which deploys ..."
 	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(AXE): tests/browser/package.json tests/browser/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js with npm is needed: see nodejs.org" >&2; exit 1; }
+	@echo "Installing axe-core, which judges the pages ..."
+	@npm ci --prefix tests/browser --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # Not `npm ci`: it wants every platform's parts in the lock, and a registry need not have them all.

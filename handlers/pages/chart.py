@@ -16,7 +16,7 @@ OTHERS: Final = "all others"
 WIDTH: Final = 1000.0
 HEIGHT: Final = 100.0
 _FULL: Final = 0.72  # of a slot's width, the bar
-_LABELS: Final = 6  # on the time axis, about
+_LABELS: Final = 7  # on the time axis, at most; so that each range is a multiple of their distance
 _STEPS: Final = (1, 2, 4, 6, 8, 10)
 
 

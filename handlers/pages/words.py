@@ -37,6 +37,11 @@ def credits_(amount: float | None) -> str:
     return f"{amount:.2f}" if abs(amount) >= 0.1 else f"{amount:.2g}"  # noqa: PLR2004
 
 
+def tick(amount: float) -> str:
+    """Return what an axis says: no more digits than its round number has."""
+    return brief(amount) if amount >= 1000 else f"{amount:g}"  # noqa: PLR2004
+
+
 def percent(part: float | None) -> str:
     """Return `37 %` for 0.37."""
     if part is None:
@@ -105,4 +110,5 @@ FILTERS: Final[dict[str, Callable[..., str]]] = {
     "percent": percent,
     "said_moment": said_moment,
     "seconds": seconds,
+    "tick": tick,
 }
