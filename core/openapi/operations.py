@@ -11,9 +11,17 @@ MODELS, STORED, ACCOUNT, SERVICE = "Models", "Stored responses", "Account", "The
 # Statuses by what a route does. Every route looks at Host and Origin, and may find that a store fails.
 OPEN: Final = (403, 500)
 KEYED: Final = (*OPEN, 401)
-BODY: Final = (*KEYED, 400, 408, 413, 415)
-CALL: Final = (*BODY, 404, 424, 429, 502, 503, 504)
 OURS: Final = (*KEYED, 503)
+BODY: Final = (*OURS, 400, 408, 413, 415)
+COUNT: Final = (*BODY, 404, 429, 502, 504)
+CALL: Final = (*COUNT, 424)
+
+# Anthropic has statuses of its own for an overload and for used-up credits; OpenAI has 429 for the latter.
+SPELLED: Final[dict[str, dict[int, tuple[int, ...]]]] = {
+    "OpenAI": {},
+    "Anthropic": {503: (529,), 429: (402, 429)},
+    "Either": {503: (503, 529), 429: (402, 429)},
+}
 
 
 class Route:
@@ -40,10 +48,8 @@ class Route:
 
     def statuses(self) -> tuple[int, ...]:
         """Return the statuses of errors as this surface says them."""
-        if self.surface != "Anthropic":
-            return tuple(sorted(self.errors))
-        said = {529 if status == 503 else status for status in self.errors}  # noqa: PLR2004 - Anthropic's overload
-        return tuple(sorted(said | {402} if 429 in self.errors else said))  # noqa: PLR2004
+        said = {spelled for status in self.errors for spelled in SPELLED[self.surface].get(status, (status,))}
+        return tuple(sorted(said))
 
     def operation(self) -> dict[str, Any]:
         """Return the operation object."""
@@ -116,7 +122,7 @@ ROUTES: Final = (
     ),
     Route(
         "post", "/v1/messages/count_tokens", "countMessageTokens", "Count a prompt", group=MODELS,
-        surface="Anthropic", body="MessagesRequest", errors=(*BODY, 404, 502, 503, 504),
+        surface="Anthropic", body="MessagesRequest", errors=COUNT,
         parameters=(VERSION, BETA), success=_json(named("TokenCount"), names={"x-gateway-count": "GatewayCount"}),
     ),
     Route(
@@ -125,7 +131,7 @@ ROUTES: Final = (
     ),
     Route(
         "post", "/v1/responses/input_tokens", "countResponseTokens", "Count an input", group=MODELS,
-        body="ResponsesRequest", errors=(*BODY, 404, 502, 503, 504),
+        body="ResponsesRequest", errors=COUNT,
         success=_json(named("ResponsesInputTokens"), names={"x-gateway-count": "GatewayCount"}),
     ),
     Route(
