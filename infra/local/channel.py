@@ -231,8 +231,12 @@ class DoorChannel(HTTPChannel):
     # A worker
 
     def task_class(self, channel: "DoorChannel", request: Any) -> PumpedTask:  # type: ignore[override]
-        """Return what answers a request: a new task, or the one that the pump is done with."""
-        return self._pumped or DoorTask(channel, request)
+        """Return what answers a request: a new task, or, once, the one that the pump is done with.
+
+        Once: as soon as its last byte is sent the next request may come, and be answered by another worker.
+        """
+        pumped, self._pumped = self._pumped, None
+        return pumped or DoorTask(channel, request)
 
     def service(self) -> None:
         """Answer one request; a refusal is the last thing that is said."""
@@ -255,7 +259,6 @@ class DoorChannel(HTTPChannel):
             self.logger.exception("Exception while ending a stream")
         with suppress(IndexError):  # the server ends, and has forgotten its requests
             super().service()
-        self._pumped = None
         self._pump.ended()
         self._after()
 
