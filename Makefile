@@ -25,7 +25,7 @@ CHROMIUM := { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Inst
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
-	test-clients test-browser test-aws test-packaging fuzz soak mutants bench lock lock-clients clean
+	test-clients test-browser test-aws test-packaging fuzz soak mutants bench bench-lambda guard lock lock-clients clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -101,9 +101,14 @@ mutants: $(DEVELOPED) ## break each guard on purpose and see its test fail (ARGS
 soak: $(DEVELOPED) ## keep 200 streams going for ten minutes in front of a Copilot that misbehaves (Linux)
 	@$(BIN)/python -m tests.soak
 
-bench: $(DEVELOPED) ## measure the server and the cold start on Lambda
-	@$(BIN)/python benchmarks/servers.py ours
+bench: $(DEVELOPED) ## measure what the gateway adds (ARGS=--quick: a minute; ARGS=--page: write the documents' tables)
+	@$(BIN)/python -m benchmarks.bench $(ARGS)
+
+bench-lambda: $(DEVELOPED) ## measure the cold start on Lambda
 	@$(BIN)/python -m benchmarks.cold_start $(ARGS)
+
+guard: $(DEVELOPED) ## count the instructions of the hot path against their budget (needs valgrind)
+	@$(BIN)/python -m benchmarks.guard $(ARGS)
 
 lock: $(LOCK)/.installed ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest versions
 	@echo "Choosing versions ..."
