@@ -25,7 +25,7 @@ CHROMIUM := { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Inst
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
-	test-clients test-browser test-aws test-packaging fuzz soak mutants bench bench-lambda guard lock lock-clients clean
+	test-clients test-browser test-aws test-packaging test-api fuzz soak mutants bench bench-lambda guard lock lock-clients clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,7 +52,7 @@ deploy: $(CLOUD) $(DEPLOYER) ## put the gateway into your AWS account (needs Nod
 develop: $(DEVELOPED) ## install the tools for development too
 
 test: $(DEVELOPED) ## run the tests
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not aws and not fuzz and not packaging and not browser" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not clients and not aws and not fuzz and not packaging and not api and not browser" $(ARGS)
 
 check: format-check lint mypy pyright imports ## check format, lint, types and imports
 	@echo "All checks passed."
@@ -89,6 +89,10 @@ test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx d
 
 test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functions against emulators (needs Node.js)
 	@$(BIN)/python -m pytest -q -m aws $(ARGS)
+
+# API_SECONDS (40): for good and for bad requests each. API_SEED: what they follow from.
+test-api: $(DEVELOPED) ## hold the running gateway to its own OpenAPI document (Schemathesis)
+	@$(BIN)/python -m pytest -q -m api $(ARGS)
 
 # FUZZ_SECONDS: how long each of the nine groups of targets is fed (50). FUZZ_SEED: what the cases follow from.
 fuzz: $(DEVELOPED) ## feed minutes of damaged input to everything that reads bytes (FUZZ_SECONDS=3600 for hours)

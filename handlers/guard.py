@@ -51,7 +51,7 @@ def check() -> Response | None:
         return answer
     exchange().caller = judge(request, given)
     check_surface(exchange())
-    if WITHHELD in request.environ:
+    if WITHHELD in request.environ and request.routing_exception is None:
         # The judge changed its mind between the head and now: a store that failed, a key that was made just now.
         raise GatewayError("The request was not read; send it again.", kind="overloaded", retry_after=1)
     return None
@@ -83,7 +83,8 @@ def judge(incoming: Request, given: Services) -> Caller:
     if not _is_open(incoming):
         if given.keys is not None:
             caller = identify(given.keys, incoming)
-        if incoming.method in {"POST", "PUT", "PATCH"}:
+        # A path or a method that does not exist is told as that, whatever the body is.
+        if incoming.method in {"POST", "PUT", "PATCH"} and incoming.routing_exception is None:
             check_content(incoming)
     if (incoming.content_length or 0) > body_limit(incoming, given):
         raise GatewayError("The request body is larger than this gateway accepts.", kind="request_too_large")

@@ -25,10 +25,10 @@ CREATED_AT: Final = "2025-01-01T00:00:00Z"
 @bp.get("/models")
 def index() -> Response:
     """List the models of the live catalogue that the caller's key may use."""
-    limits = exchange().caller.limits
+    limits, most = exchange().caller.limits, _limit()
     models = [model for model in services().engine.listed() if may_use(limits, model)]
     if "anthropic-version" in request.headers:
-        return _json(_anthropic_page([model for model in models if model.kind == "chat"]))
+        return _json(_anthropic_page([model for model in models if model.kind == "chat"], most))
     listed = _json({"object": "list", "data": [_openai(model) for model in models]})
     listed.headers["x-gateway-versions"] = versions()
     listed.headers["x-gateway-body-limit"] = str(services().settings.max_body_bytes)
@@ -87,13 +87,13 @@ def _anthropic(model: Model) -> dict[str, object]:
     }
 
 
-def _anthropic_page(models: list[Model]) -> dict[str, object]:
+def _anthropic_page(models: list[Model], limit: int) -> dict[str, object]:
     """Page as Anthropic's list does: `limit`, `after_id`, `before_id`."""
     after, before = request.args.get("after_id"), request.args.get("before_id")
     ids = [model.id for model in models]
     first = ids.index(after) + 1 if after in ids else 0
     last = ids.index(before) if before in ids else len(ids)
-    window, limit = models[first:last], _limit()
+    window = models[first:last]
     page = window[-limit:] if before in ids else window[:limit]
     return {
         "data": [_anthropic(model) for model in page],

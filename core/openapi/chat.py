@@ -12,6 +12,7 @@ from core.openapi.shapes import (
     named,
     number,
     only,
+    picture,
     switch,
     text,
     whole,
@@ -25,7 +26,7 @@ PART: Final = either(
     members(
         "type image_url",
         type=only("image_url"),
-        image_url=members("url", url=text("An http(s) URL, or a `data:` URL with base64."), detail=text()),
+        image_url=members("url", url=picture(), detail=text()),
     ),
     members(
         "type file",

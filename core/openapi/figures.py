@@ -15,9 +15,9 @@ EMBEDDINGS: Final = members(
     input=either(
         text(minLength=1),
         many(text(minLength=1), minItems=1, maxItems=MOST_INPUTS),
-        many(whole(minimum=0, maximum=99_999), "Token ids.", minItems=1, maxItems=MOST_TOKENS),
+        many(whole(minimum=0), "Token ids.", minItems=1, maxItems=MOST_TOKENS),
         many(
-            many(whole(minimum=0, maximum=99_999), minItems=1, maxItems=MOST_TOKENS),
+            many(whole(minimum=0), minItems=1, maxItems=MOST_TOKENS),
             minItems=1,
             maxItems=MOST_INPUTS,
         ),

@@ -17,7 +17,7 @@ from core.openapi.shapes import (
     whole,
 )
 
-CACHE: Final = maybe(members("type", type=only("ephemeral"), ttl=only("5m", "1h")))
+CACHE: Final = maybe(members(type=only("ephemeral"), ttl=only("5m", "1h")))
 SOURCE: Final = either(
     members(
         "type media_type data",
@@ -88,7 +88,10 @@ TOOL: Final = either(
         cache_control=CACHE,
     ),
     members(
-        "type name", type=text("A hosted tool, such as `web_search_20250305`.", minLength=1), name=text()
+        "type name",
+        "Anthropic's search of the web, for every model. Its other hosted tools run where Copilot runs them.",
+        type=text(pattern="^web_search_[0-9]{8}$"),
+        name=only("web_search"),
     ),
 )
 FORMAT: Final = members("type schema", type=only("json_schema"), schema=anything())
@@ -105,7 +108,7 @@ REQUEST: Final = members(
     temperature=maybe(number(minimum=0, maximum=1)),
     top_p=maybe(number(minimum=0, maximum=1)),
     top_k=maybe(whole(minimum=0)),
-    stop_sequences=maybe(many(text(minLength=1))),
+    stop_sequences=maybe(many(text())),
     tools=maybe(many(named("MessagesTool"))),
     tool_choice=maybe(
         either(

@@ -81,14 +81,21 @@ def _json(
     return {"200": {"description": description, "headers": headers(names or {}), "content": content}}
 
 
+# OpenAPI 3.1 has no words for the events of a stream: `x-event-data` names the schema of each one's data.
+EXAMPLE: Final = {
+    "Chat": 'data: {"id":"chatcmpl-1","object":"chat.completion.chunk",...}\n\ndata: [DONE]\n\n',
+    "Messages": 'event: message_start\ndata: {"type":"message_start",...}\n\n',
+    "Responses": 'event: response.created\ndata: {"type":"response.created",...}\n\n',
+}
+
+
 def _answer(surface: str) -> dict[str, Schema]:
     """Return what a model's answer looks like, complete or as events."""
-    event = f"{surface}Chunk" if surface == "Chat" else f"{surface}Event"
-    stream = text(
-        f"Server-sent events; the data of each is a `{event}`. Pings come from the first second of silence on."
-    )
     found = _json(named(f"{surface}Reply"), "The whole answer, or its stream.", ANSWERED)
-    found["200"]["content"][EVENT_STREAM] = {"schema": stream, "x-event-data": named(event)}
+    found["200"]["content"][EVENT_STREAM] = {
+        "x-event-data": named(f"{surface}Chunk" if surface == "Chat" else f"{surface}Event"),
+        "example": EXAMPLE[surface],
+    }
     return found
 
 
@@ -186,7 +193,7 @@ ROUTES: Final = (
     ),
     Route(
         "post", "/v1/responses/{response_id}/cancel", "cancelResponse", "Always refused", group=STORED,
-        errors=BODY, success={}, parameters=(RESPONSE_ID,),
+        errors=BODY, success={}, parameters=(RESPONSE_ID,), body="ResponsesCancel",
         description="There are no background responses: close the connection to cancel an answer.",
     ),
     Route(

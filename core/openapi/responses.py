@@ -12,6 +12,7 @@ from core.openapi.shapes import (
     named,
     number,
     only,
+    picture,
     switch,
     text,
     whole,
@@ -22,7 +23,7 @@ SAID: Final = either(
     members(
         "type image_url",
         type=only("input_image"),
-        image_url=text("An http(s) URL, or a `data:` URL with base64."),
+        image_url=picture(),
         detail=text(),
     ),
     members(
@@ -176,4 +177,5 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "ResponsesItems": ITEMS,
     "ResponsesDeleted": DELETED,
     "ResponsesInputTokens": COUNTED,
+    "ResponsesCancel": anything("Nothing in it is read."),
 }

@@ -10,6 +10,11 @@ def text(description: str = "", /, **more: Any) -> Schema:
     return _with({"type": "string"}, description, more)
 
 
+def picture() -> Schema:
+    """Describe where a picture is."""
+    return text("An http(s) URL, or a `data:` URL with base64.", pattern="^(https?://|data:[^,]*;base64,.)")
+
+
 def whole(description: str = "", /, **more: Any) -> Schema:
     """Describe an integer."""
     return _with({"type": "integer"}, description, more)

@@ -194,6 +194,7 @@ GOOD: dict[str, Any] = {
     "ChatRequest": ask("chat", "gpt-4.1", "hi"),
     "MessagesRequest": ask("messages", "claude-sonnet-4.6", "hi"),
     "ResponsesRequest": ask("responses", "gpt-5.5", "hi"),
+    "ResponsesCancel": {},
     "EmbeddingsRequest": {"model": "text-embedding-3-small", "input": "hi"},
 }
 # What upstream says for a status of ours: (status, error code).
@@ -288,6 +289,14 @@ def test_every_documented_status_can_happen(
     assert status == answer.status_code, answer.text[:300]
     judge(content(route.method, route.path, status, "application/json")["schema"], answer.json)
     assert answer.headers["request-id"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/usage", "/v1/models"])
+def test_a_method_that_is_not_described_is_told_as_that_whatever_it_sends(host: Host, path: str) -> None:
+    wire = Wire(host(api_key=Secret(KEY)).url, {"authorization": f"Bearer {KEY}"})
+    for body, kind in ((b"", None), (b"a=b", "application/x-www-form-urlencoded")):
+        answer = wire.send("PUT", path, body, {"content-type": kind})
+        assert (405, "GET") == (answer.status, answer.headers["allow"])
 
 
 def test_the_judge_of_these_tests_refuses_what_is_not_described() -> None:
