@@ -49,7 +49,7 @@ class ResponseParser:
     """Reads one response.
 
     Invariants: `status` is 0 until the head is complete; `_left` counts the bytes that LENGTH and CHUNK still expect;
-    `_rest` holds input that no state could use yet, always less than one head or one line.
+    `_interim` counts those of all heads so far; `_rest` holds input that no state could use yet, always less than one head or one line.
     """
 
     def __init__(self) -> None:
@@ -58,6 +58,7 @@ class ResponseParser:
         self.keep_alive = False
         self._state = _State.HEAD
         self._left = 0
+        self._interim = 0
         self._rest = b""
         self._pieces: list[bytes] = []
 
@@ -108,6 +109,9 @@ class ResponseParser:
             self.headers = _fields(lines[1:])
             self.status = status
             self._frame(minor=match[1])
+        self._interim += end + 4 - at
+        if not self.status and self._interim > _MAX_HEAD:
+            raise TransportError("protocol", "the answer has interim heads without end")
         return end + 4
 
     def _frame(self, *, minor: bytes) -> None:

@@ -49,6 +49,12 @@ class Inflate:
 
     def feed(self, chunk: bytes) -> bytes:
         """Decode at most one step of output."""
+        content = self._member(chunk)
+        while not content and self._inner.eof and self._pending:
+            content = self._member(b"")  # else members without content would pile up, unread
+        return content
+
+    def _member(self, chunk: bytes) -> bytes:
         source = self._pending + chunk
         if not self._started and len(source) < 2:  # noqa: PLR2004 - the two bytes that tell which kind it is
             self._pending = source

@@ -246,14 +246,16 @@ class RawReply:
         deadline: float | None = None
         while not content and (connection := self._connection) is not None:
             chunk = self._receive(connection)
-            if chunk is None:
-                now = self._transport.now()
-                deadline = now + timeout if deadline is None else deadline
-                if now > deadline or not connection.wait(write=False, timeout=deadline - now):
-                    return None
-                continue
-            self._first = chunk
-            content = self._decode()
+            if chunk is not None:
+                self._first = chunk
+                content = self._decode()
+                if content or self._ended:
+                    break
+            # Bytes that bring no content, as trailers without end, are silence to the reader.
+            now = self._transport.now()
+            deadline = now + timeout if deadline is None else deadline
+            if now > deadline or (chunk is None and not connection.wait(write=False, timeout=deadline - now)):
+                return None
         return content
 
     def read_all(self, limit: int = _DEFAULT_LIMIT, *, timeout: float) -> bytes:

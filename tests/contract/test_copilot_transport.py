@@ -1,9 +1,11 @@
 """The HTTP client against real sockets: silence, cuts, kept connections, TLS, proxies."""
 
+import contextlib
 import gzip
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +82,28 @@ def test_half_a_chunk_header_does_not_block_or_confuse() -> None:
         go.set()
         assert reply.read(5) == b"hello"
         assert reply.read(5) == b""
+
+
+@pytest.mark.parametrize(
+    ("head", "noise"),
+    [
+        (HEAD + b"0\r\n", b"x-more: 1\r\n" * 4000),
+        (HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n"), chunk(gzip.compress(b"") * 2000)),
+    ],
+    ids=["trailers", "empty_members"],
+)
+def test_bytes_without_content_are_silence_however_many_come(head: bytes, noise: bytes) -> None:
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(head)
+        with contextlib.suppress(OSError):  # until the reader has left
+            while True:
+                connection.sendall(noise)
+
+    with scripted(script) as url:
+        reply = opened(Transport(now=time.monotonic), url)
+        assert [None] * 3 == [reply.read(0.05) for _ in range(3)]
+        reply.close()
 
 
 def test_a_body_cut_short_is_an_error_not_an_end() -> None:

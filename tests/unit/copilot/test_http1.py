@@ -84,6 +84,7 @@ def test_every_cut_is_noticed(wire: bytes) -> None:
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + b"1" * 5000,
         b"x" * 70_000,
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 3000,
     ],
 )
 def test_illegal_framing_is_refused(wire: bytes) -> None:

@@ -35,12 +35,13 @@ def read(encoding: str, wire: bytes, size: int) -> bytes:
     [
         ("gzip", gzipped(TEXT)),
         ("GZIP", gzipped(TEXT[:100]) + gzipped(TEXT[100:])),
+        ("gzip", gzipped(b"") * 99 + gzipped(TEXT) + gzipped(b"") * 9),
         ("deflate", zlib.compress(TEXT)),
         ("deflate", DEFLATED),
         ("identity", TEXT),
         ("", TEXT),
     ],
-    ids=["gzip", "two-members", "zlib", "deflate", "identity", "none"],
+    ids=["gzip", "two-members", "empty-members", "zlib", "deflate", "identity", "none"],
 )
 def test_every_encoding_is_undone(encoding: str, wire: bytes, size: int) -> None:
     assert read(encoding, wire, size) == TEXT
@@ -55,6 +56,12 @@ def test_a_flushed_part_comes_out_at_once() -> None:
 def test_a_bomb_unfolds_in_small_steps() -> None:
     decoder = decoder_for("gzip")
     assert len(decoder.feed(gzipped(b"\0" * (50 << 20)))) <= 1 << 20
+
+
+def test_members_without_content_do_not_pile_up() -> None:
+    decoder = decoder_for("gzip")
+    assert b"" == decoder.feed(gzipped(b"") * 500 + gzipped(b"").removesuffix(b"\0"))
+    assert b"end" == decoder.feed(b"\0" + gzipped(b"end"))
 
 
 @pytest.mark.parametrize("wire", [gzipped(TEXT)[:-1], gzipped(TEXT)[:20]], ids=["end", "middle"])
