@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 
 from handlers.guard import FAULT, WITHHELD
 from handlers.record import LATER
@@ -71,6 +71,7 @@ class DoorChannel(HTTPChannel):
         self.watch = Watch(self.house.now())
         self._judged: StrictParser | None = None
         self._pumped: PumpedTask | None = None
+        self.held = b""  # the head of an answer, to be sent with the first of its body
         self._served = self._sent = 0
         self._ends_with_refusal = self._lingers = False
         self.later: deque[Callable[[], None]] = deque()  # what the app wants to do when no client waits
@@ -207,21 +208,26 @@ class DoorChannel(HTTPChannel):
         return bool(self.total_outbufs_len >= self.adj.outbuf_high_watermark)
 
     def push(self, chunk: bytes) -> None:
-        """Send at once what the socket takes; the main thread sends the rest."""
+        """Send for the pump, which sees by `connected` whether anybody is there."""
+        with suppress(ClientDisconnected):
+            self.write_soon(chunk)
+
+    def write_soon(self, data: Any) -> int:
+        """Send at once what the socket takes; the main thread sends the rest.
+
+        waitress puts everything into its buffer first, which the main thread sees, and spins until it is sent.
+        """
+        if not isinstance(data, bytes):
+            return int(super().write_soon(data))
+        data, self.held = self.held + data, b""
+        left = data
         with self.outbuf_lock:
-            if not self.connected:
-                return
-            if not self.total_outbufs_len:
-                try:
-                    chunk = chunk[self.send(chunk, do_close=False) :]
-                except OSError:
-                    self.will_close = True
-            if not chunk:
-                return
-            self.outbufs[-1].append(chunk)
-            self.current_outbuf_count += len(chunk)
-            self.total_outbufs_len += len(chunk)
-        self.server.pull_trigger()
+            if self.connected and not self.total_outbufs_len:
+                with suppress(OSError):  # waitress will meet it again
+                    left = data[self.send(data, do_close=False) :]
+            if left or not self.connected:
+                super().write_soon(left)
+        return len(data)
 
     def resume(self, task: PumpedTask) -> None:
         """Have a worker end the request whose stream is over."""

@@ -25,9 +25,10 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class Outlet(Protocol):
-    """A connection to a client, as the pump sees it."""
+    """A connection to a client, as the pump sees it. held: what goes out with the next piece."""
 
     connected: bool
+    held: bytes
 
     @property
     def is_full(self) -> bool:
@@ -94,6 +95,15 @@ class PumpedTask(WSGITask):
             return b""
         self.wrote_header = True
         return self.build_response_header()
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of the answer; the first one leaves together with the head."""
+        outlet = cast("Outlet", self.channel)
+        if data and self.complete:
+            outlet.held = self.head()
+        super().write(data)
+        if outlet.held:  # the answer has no body
+            outlet.push(b"")
 
     def framed(self, piece: bytes) -> bytes:
         """Return a piece of the answer as it goes on the wire."""
