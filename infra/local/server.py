@@ -73,7 +73,7 @@ def serve(
     """Serve `app` until SIGINT or SIGTERM, then give open replies five seconds to end.
 
     host: a name or an IPv4 or IPv6 address. port: 0 lets the system choose.
-    threads: how many replies may be open at once; a further request waits for a free thread.
+    threads: how many replies may be prepared at once; streams under way need none.
     allowance: says by a request's head how much of a body is read; the app answers what is refused.
     max_body_bytes: the limit of every body where there is no `allowance`.
     patience: how slow clients may be.
