@@ -29,8 +29,9 @@ from handlers.services import EXTENSION, Services
 PREFIXES = ("", "/v1")
 ENDPOINTS = (chat_completions, messages, count_tokens, responses, embeddings, models, usage)
 UNVERSIONED = (health, status, dashboard, login, metrics, openapi)
-# Where each endpoint is a function of its own, the one that also gets what no other has a path for serves this too.
-BESIDE = {"health": "openapi"}
+# Where each endpoint is a function of its own, some serve another one, too: the one that gets what no other has a path for
+# describes the API, and the dashboard is the page that the front page leads to.
+BESIDE = {"health": "openapi", "dashboard": "status"}
 
 
 def create_app(services: Services, only: str | None = None) -> Flask:

@@ -83,10 +83,10 @@ def lasting(amount: float) -> str:
 def said_moment(text: str) -> str:
     """Return a moment that upstream named; as it stands, if it is none."""
     try:
-        when = datetime.fromisoformat(text[:_LONGEST])
-    except ValueError:
+        read = datetime.fromisoformat(text[:_LONGEST])
+        when = read.astimezone(UTC) if read.tzinfo else read
+    except (OverflowError, ValueError):
         return text[:_LONGEST]
-    when = when.astimezone(UTC) if when.tzinfo else when
     day = f"{when.day} {when:%b %Y}"
     return day if (when.hour, when.minute) == (0, 0) else f"{day}, {when:%H:%M} UTC"
 

@@ -9,6 +9,7 @@ NAMES: Final = frozenset(
     {
         "chat_completions",
         "count_tokens",
+        "dashboard",
         "embeddings",
         "health",
         "login",
