@@ -24,17 +24,18 @@ class Browser:
 
     url: str
     host: str = ""
+    path: str = "/login"
     cookies: dict[str, str] = field(default_factory=dict[str, str])
     page: Answer = field(default_factory=lambda: Answer(0, {}, b""))
 
     def get(self, query: str = "") -> str:
-        return self._seen(self._send("GET", f"/login{query}", None))
+        return self._seen(self._send("GET", f"{self.path}{query}", None))
 
     def press(self, action: str, **fields: str) -> str:
         """Send the form whose button this is, with the hidden fields of the page."""
         token = re.search(r'name="token" value="([0-9a-f]+)"', self.page.text)
         form = {**({"token": token[1]} if token else {}), "action": action, **fields}
-        answer = self._send("POST", "/login", urlencode(form).encode())
+        answer = self._send("POST", self.path, urlencode(form).encode())
         if answer.status == 303:
             assert answer.headers["location"].startswith("?")
             return self.get(answer.headers["location"])
