@@ -156,12 +156,13 @@ class Pending:
         """Return the reply once its head is there, None after `timeout` silent seconds; raises TransportError."""
         deadline = self._transport.now() + timeout
         while True:
-            reply = self._advance()
-            if reply is not None:
-                return reply
+            # Waiting first: an answer is never there at once, and to find nothing costs as much as to wait.
             left = deadline - self._transport.now()
-            if left <= 0 or not self._connection.wait(write=bool(self._unsent), timeout=left):
+            if not self._connection.wait(write=bool(self._unsent), timeout=left):
                 return None
+            reply = self._advance()
+            if reply is not None or left <= 0:
+                return reply
 
     def close(self) -> None:
         """Give up."""
