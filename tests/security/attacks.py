@@ -13,8 +13,8 @@ from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
 
 ROOT = Path(__file__).parents[2]
 KEY = "canary-key-8c1f0e5b7d2a4936"
-# What may be asked without a key: liveness, and the pages, which ask for the key in a form of their own.
-OPEN = frozenset({"/healthz", "/", "/dashboard", "/login"})
+# What may be asked without a key: liveness, the description of the API, and the pages, which ask for the key in a form of their own.
+OPEN = frozenset({"/healthz", "/", "/dashboard", "/login", "/openapi.json"})
 # Where peers of this gateway show a token, their configuration or their accounts.
 PEERS = (
     "/token", "/v1/token", "/api/token", "/auth/token", "/copilot_internal/v2/token", "/config", "/api/config",

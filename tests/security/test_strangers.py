@@ -8,9 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from core.access.keys import KeyCheck
+from core.copilot.headers import VERSION
+from core.openapi.document import document
 from core.settings import Secret, Settings
 from handlers import create_app
 from infra.aws.app import handler_for
@@ -186,9 +189,14 @@ def test_weakness_20_liveness_says_ok_and_nothing_else(
         "/status",
         "/metrics",
         "/version",
-        "/openapi.json",
     ):
         assert 401 == locked.get(path).status, path
+    # The description is as public as the source, and the same everywhere: no version, no models, no settings.
+    for wire in (locked, gateway):
+        told = wire.get("/openapi.json")
+        assert (200, msgspec.json.encode(document(wire.url))) == (told.status, told.body)
+        assert VERSION.encode() not in told.body
+    assert not fake.log
 
 
 @pytest.mark.parametrize("host", BEYOND)
