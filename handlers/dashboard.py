@@ -98,6 +98,7 @@ def _books(chosen: dict[str, str]) -> dict[str, object]:
     rows = [row for slot in slots for row in slot.rows]
     name_of = _model if chosen["by"] == "model" else _key
     figures = total(rows)
+    names = [name for name, _ in _busiest(totals_by(rows, name_of))]
     return {
         "span": span,
         "total": figures,
@@ -105,8 +106,8 @@ def _books(chosen: dict[str, str]) -> dict[str, object]:
         "models": _busiest(totals_by(rows, _model)),
         "callers": _busiest(totals_by(rows, _key)),
         "charts": (
-            draw("requests", slots, name_of, lambda each: each.requests, least=2),
-            draw("credits", slots, name_of, lambda each: each.credits),
+            draw("requests", slots, name_of, lambda each: each.requests, names, least=2),
+            draw("credits", slots, name_of, lambda each: each.credits, names),
         ),
     }
 

@@ -64,17 +64,20 @@ def draw(
     slots: Sequence[Slot],
     kind: Callable[[Row], str],
     amount: Callable[[Figures], float],
+    names: Sequence[str],
+    *,
     least: float = 0.0,
 ) -> Chart:
     """Return the chart of an amount over time.
 
-    kind: names the series that a ledger row belongs to. least: the vertical axis goes at least as far.
+    kind: names the series that a ledger row belongs to. names: all of them, in the order of their colours, so that
+    several charts agree. least: the vertical axis goes at least as far.
     """
     sums = {each: amount(figures) for each, figures in totals_by(_all(slots), kind).items()}
-    series = _series(sums)
-    rank_of = {each.name: each.rank for each in series}
+    series = _series(sums, names)
+    place_of = {each.name: place for place, each in enumerate(series)}
     width = WIDTH / len(slots)
-    values = [_values(slot, kind, amount, rank_of, len(series)) for slot in slots]
+    values = [_values(slot, kind, amount, place_of, len(series)) for slot in slots]
     top = max(_nice(max((sum(each) for each in values), default=0.0)), least)
     columns = [
         Column(width * place, slot.title, sum(each), _stack(each, series, top), each)
@@ -88,26 +91,24 @@ def _all(slots: Sequence[Slot]) -> list[Row]:
     return [row for slot in slots for row in slot.rows]
 
 
-def _series(sums: dict[str, float]) -> list[Series]:
-    ranked = sorted((item for item in sums.items() if item[1]), key=lambda item: (-item[1], item[0]))
-    named = ranked if len(ranked) <= MOST + 1 else ranked[:MOST]
-    series = [Series(name, rank, each) for rank, (name, each) in enumerate(named)]
-    if len(named) < len(ranked):
-        series.append(Series(OTHERS, MOST, sum(each for _, each in ranked[MOST:])))
-    return series
+def _series(sums: dict[str, float], names: Sequence[str]) -> list[Series]:
+    many = len(names) if len(names) <= MOST + 1 else MOST
+    series = [Series(name, rank, each) for rank, name in enumerate(names[:many]) if (each := sums.get(name))]
+    rest = sum(sums.get(name, 0.0) for name in names[many:])
+    return [*series, Series(OTHERS, MOST, rest)] if rest else series
 
 
 def _values(
     slot: Slot,
     kind: Callable[[Row], str],
     amount: Callable[[Figures], float],
-    rank_of: dict[str, int],
+    place_of: dict[str, int],
     many: int,
 ) -> list[float]:
     found = [0.0] * many
     for name, figures in totals_by(slot.rows, kind).items():
         if value := amount(figures):
-            found[rank_of.get(name, many - 1)] += value
+            found[place_of.get(name, many - 1)] += value
     return found
 
 

@@ -36,7 +36,9 @@ class Books:
 
     def drawn(self, span: Span) -> list[float]:
         slots = slots_of(span, self.ledger, NOW)
-        return [column.sum for column in draw("x", slots, model_of, lambda each: each.requests).columns]
+        return [
+            column.sum for column in draw("x", slots, model_of, lambda each: each.requests, ["gpt"]).columns
+        ]
 
 
 @pytest.fixture
@@ -106,7 +108,8 @@ def test_bars_are_stacked_from_the_ground_to_the_sum(books: Books) -> None:
     books.ask(0, "big", 6)
     books.ask(0, "small", 2)
     books.ask(HOUR, "small", 4)
-    chart = draw("x", slots_of(span_named("24h"), books.ledger, NOW), model_of, lambda each: each.requests)
+    slots = slots_of(span_named("24h"), books.ledger, NOW)
+    chart = draw("x", slots, model_of, lambda each: each.requests, ["big", "small"])
     assert [("big", 0, 6.0), ("small", 1, 6.0)] == [(s.name, s.rank, s.sum) for s in chart.series]
     assert ([8.0, 4.0, 0.0], 12) == (chart.ticks, chart.sum)
     assert [[(0, 25.0, 75.0), (1, 0.0, 25.0)], [(1, 50.0, 50.0)]] == [
@@ -120,14 +123,28 @@ def test_bars_are_stacked_from_the_ground_to_the_sum(books: Books) -> None:
 def test_many_names_are_five_and_the_others_together(books: Books) -> None:
     for number in range(9):
         books.ask(0, f"model-{number}", 9 - number)
-    chart = draw("x", slots_of(span_named("24h"), books.ledger, NOW), model_of, lambda each: each.requests)
-    assert [*(f"model-{number}" for number in range(MOST)), OTHERS] == [s.name for s in chart.series]
+    names = [f"model-{number}" for number in range(9)]
+    slots = slots_of(span_named("24h"), books.ledger, NOW)
+    chart = draw("x", slots, model_of, lambda each: each.requests, names)
+    assert [*names[:MOST], OTHERS] == [s.name for s in chart.series]
     assert [9, 8, 7, 6, 5, 10] == chart.columns[-1].values
     assert HEIGHT == pytest.approx(sum(bar.height for bar in chart.columns[-1].bars) * chart.ticks[0] / 45)
 
 
+def test_a_name_has_one_colour_in_all_charts(books: Books) -> None:
+    books.ask(0, "free", 2)
+    books.ask(0, "paid")
+    slots = slots_of(SPANS[0], books.ledger, NOW)
+    slots[-1].rows[-1].figures.nano_credits = 10**9
+    requests = draw("x", slots, model_of, lambda each: each.requests, ["free", "paid"])
+    credits_ = draw("y", slots, model_of, lambda each: each.credits, ["free", "paid"])
+    assert [("free", 0), ("paid", 1)] == [(each.name, each.rank) for each in requests.series]
+    assert [("paid", 1)] == [(each.name, each.rank) for each in credits_.series]
+    assert [1] == [bar.rank for bar in credits_.columns[-1].bars]
+
+
 def test_nothing_is_drawn_of_nothing(books: Books) -> None:
-    chart = draw("x", slots_of(SPANS[0], books.ledger, NOW), model_of, lambda each: each.credits)
+    chart = draw("x", slots_of(SPANS[0], books.ledger, NOW), model_of, lambda each: each.credits, ["gpt"])
     assert ([], [1.0, 0.5, 0.0], 0) == (chart.series, chart.ticks, chart.sum)
 
 
@@ -138,5 +155,5 @@ def test_nothing_is_drawn_of_nothing(books: Books) -> None:
 def test_the_axis_ends_at_a_round_number_with_a_whole_half(books: Books, largest: int, top: float) -> None:
     books.ask(0, times=largest)
     slots = slots_of(SPANS[0], books.ledger, NOW)
-    chart = draw("x", slots, model_of, lambda each: each.requests, least=2)
+    chart = draw("x", slots, model_of, lambda each: each.requests, ["gpt"], least=2)
     assert [top, top / 2, 0] == chart.ticks
