@@ -27,8 +27,8 @@ class WatchedStore:
 
     def __init__(self, store: StateStore, ticks: Callable[[], float] = time.monotonic) -> None:
         self._store = store
-        self._reading = _Watch("reading", ticks)
-        self._writing = _Watch("writing", ticks)
+        self._reading = Watch("reading", ticks)
+        self._writing = Watch("writing", ticks)
 
     def load(self, kind: str, key: str) -> bytes | None:
         """Return the record, or None when it is missing or expired."""
@@ -65,8 +65,8 @@ class WatchedStore:
         return self._reading.call(self._store.counters, kind)
 
 
-class _Watch:
-    """What is known of one half of the store. `_failure` is the last one, None while all goes well."""
+class Watch:
+    """What is known of one half of a store. `_failure` is the last one, None while all goes well."""
 
     def __init__(self, what: str, ticks: Callable[[], float]) -> None:
         self._what, self._ticks = what, ticks

@@ -78,7 +78,8 @@ class DynamoStateStore:
 
     def entries(self, kind: str) -> dict[str, bytes]:
         """Return every live record of this kind by key, sorted by key."""
-        return {item["sk"]["S"]: _content(item) for item in self._query(_RECORD, kind)}
+        found = {item["sk"]["S"]: _content(item) for item in self._query(_RECORD, kind)}
+        return {key: content for key, content in found.items() if content is not None}
 
     def claim(self, kind: str, key: str, owner: str, *, expires_at: float) -> bool:
         """Take the lease for `owner` unless another owner holds a live one; return whether it is ours."""
@@ -149,7 +150,7 @@ class DynamoStateStore:
             ReturnValues="ALL_NEW",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
-        return dict(answer["Attributes"])
+        return dict(_part(answer, "Attributes"))
 
     def _live(self, address: _Item) -> _Item | None:
         item = self._call("get_item", Key=address, ConsistentRead=True).get("Item", {})
@@ -166,7 +167,7 @@ class DynamoStateStore:
         }
         while True:
             page = self._call("query", **question)
-            yield from page["Items"]
+            yield from _part(page, "Items")
             if "LastEvaluatedKey" not in page:
                 return
             question["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -217,18 +218,33 @@ def _number(value: float) -> _Item:
     return {"N": repr(value)}
 
 
+def _part(answer: _Item, name: str) -> Any:
+    if name not in answer:
+        raise StoreError(
+            f"DynamoDB's answer lacks its {name}. Try again; if it lasts, look at what stands between."
+        )
+    return answer[name]
+
+
+# An item that something else wrote is not there.
+
+
 def _is_live(item: _Item, now: float) -> bool:
-    return bool(item) and float(item["ends_at"]["N"]) > now
+    try:
+        return float(item["ends_at"]["N"]) > now
+    except (KeyError, ValueError):
+        return False
 
 
-def _content(item: _Item) -> bytes:
-    return bytes(item["content"]["B"])
+def _content(item: _Item) -> bytes | None:
+    content = item.get("content", {}).get("B")
+    return None if content is None else bytes(content)
 
 
 def _amounts(item: _Item) -> dict[str, int]:
     found = {
         name.removeprefix(_AMOUNT): int(Decimal(value["N"]))
         for name, value in item.items()
-        if name.startswith(_AMOUNT)
+        if name.startswith(_AMOUNT) and "N" in value
     }
     return dict(sorted(found.items()))

@@ -1,5 +1,6 @@
 """Secrets in AWS Secrets Manager, held in memory for a while after they were read."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from infra.store_rules import check_secret, check_secret_name
 MEMORY: Final = 900.0  # seconds that a secret is used before it is read again
 
 _ARN: Final = "arn:"
+_ARN_NAME: Final = re.compile(r"arn:.*:secret:(.+?)(-[A-Za-z0-9]{6})?")  # AWS adds six characters to the name
 # What stands where a secret was deleted. The port allows no secret of line breaks alone, and AWS no empty one.
 _ERASED: Final = "\n"
 # A secret keeps the version before the last one under a label; a second marker pushes the secret out of that, too.
@@ -125,12 +127,17 @@ class SecretsManagerStore:
         return self._prefix if self._prefix.startswith(_ARN) else f"{self._prefix}/{name}"
 
     def _what(self, name: str) -> str:
-        return f"The secret {self._id(name)}"
+        return f"The secret {self._name(name)}"
+
+    def _name(self, name: str) -> str:
+        """Return the secret's name: its ARN would tell clients the account's number."""
+        arn = _ARN_NAME.fullmatch(self._prefix)
+        return arn[1] if arn else self._id(name)
 
     def _error(self, refusal: Refusal, name: str) -> StoreError:
         if refusal.code == "InvalidRequest" and "marked" in refusal.message:
             return StoreError(
                 f"{self._what(name)} is marked for deletion. Take that back with "
-                f"`aws secretsmanager restore-secret --secret-id {self._id(name)}`."
+                f"`aws secretsmanager restore-secret --secret-id {self._name(name)}`."
             )
         return store_error(refusal, self._what(name))

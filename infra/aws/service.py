@@ -1,5 +1,6 @@
 """One AWS service through boto3: imported and made at the first call, its errors told with a remedy."""
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -7,14 +8,16 @@ from typing import Any, Final
 from core.ports import StoreError
 
 CONNECT_TIMEOUT: Final = 2.0  # seconds; the service is in the same region
-READ_TIMEOUT: Final = 5.0
-ATTEMPTS: Final = 4  # botocore's standard mode: exponential pauses with jitter between them
+READ_TIMEOUT: Final = 3.0  # either service answers within a tenth of one
+# botocore's standard mode, with pauses of at most 1, 2 and 4 seconds: in all a caller waits for 19 seconds at most.
+ATTEMPTS: Final = 4
 
 _NO_BOTO3: Final = (
     "boto3 is not installed. Run `pip install boto3`, or install Copilot Gateway with its extra `aws`."
 )
 _CREDENTIALS: Final = "AWS does not accept the credentials. Renew them, and check AWS_PROFILE or AWS_ACCESS_KEY_ID and the clock"
 _THROTTLED: Final = "is asked for more than AWS allows at the moment. Try again in a few seconds"
+_FAILS: Final = "cannot be used: AWS itself fails at the moment. Try again in a minute"
 _REMEDIES: Final[Mapping[str, str]] = {
     "AccessDenied": "may not be used: its role or user lacks the permission {permission}. Add it and deploy again",
     "ExpiredToken": "cannot be used. " + _CREDENTIALS,
@@ -28,19 +31,28 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "Throttling": _THROTTLED,
     "ThrottlingError": _THROTTLED,
     "TooManyRequests": _THROTTLED,
+    "RequestThrottled": _THROTTLED,
+    "ThrottledException": _THROTTLED,
     "ResourceNotFound": "does not exist in this region. Deploy the stage again, or check the name and AWS_REGION",
 }
+_SERVER_ERROR: Final = 500
+# What AWS's words may name and clients need not know: resources by their full names, and the account's number.
+_INTERNAL: Final = re.compile(r"arn:aws[a-z-]*:[^\s\"',;)]+|\b[0-9]{12}\b")
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, which the stores may expect
     """AWS answered a call with an error.
 
     code: AWS's name of it, without "Exception" at its end. item: what a failed condition of DynamoDB found, else {}.
+    is_failure: whether the fault is AWS's own.
     """
 
-    def __init__(self, code: str, message: str, item: dict[str, Any], permission: str) -> None:
+    def __init__(
+        self, code: str, message: str, item: dict[str, Any], permission: str, *, is_failure: bool = False
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.message, self.item, self.permission = code, message, item, permission
+        self.is_failure = is_failure
 
 
 class AwsService:
@@ -70,6 +82,11 @@ class AwsService:
             raise _refusal(error.response, f"{self._name}:{_action(operation)}") from error
         except known.BotoCoreError as error:
             raise StoreError(_unreachable(self._name, error)) from error
+        except Exception as error:
+            # An answer that botocore cannot read is told by whatever its parsers raise.
+            raise StoreError(
+                f"AWS ({self._name}) answered what cannot be read. Try again; if it lasts, look at what stands between."
+            ) from error
 
     def _connected(self) -> Any:
         with self._lock:
@@ -105,7 +122,7 @@ def make_client(name: str) -> Any:
 
 def store_error(refusal: Refusal, what: str) -> StoreError:
     """Say what stands in the way and what to do. what: what cannot be used, as in "The DynamoDB table x"."""
-    remedy = _REMEDIES.get(refusal.code)
+    remedy = _REMEDIES.get(refusal.code, _FAILS if refusal.is_failure else None)
     if remedy is None:
         return StoreError(
             f"{what} cannot be used: AWS answered {refusal.code} to {refusal.permission}. {refusal.message}"
@@ -116,7 +133,11 @@ def store_error(refusal: Refusal, what: str) -> StoreError:
 def _refusal(answer: Mapping[str, Any], permission: str) -> Refusal:
     error = answer.get("Error", {})
     code = str(error.get("Code", "an error")).removesuffix("Exception")
-    return Refusal(code, str(error.get("Message", "")), dict(answer.get("Item", {})), permission)
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    message = _INTERNAL.sub("***", str(error.get("Message", "")))
+    return Refusal(
+        code, message, dict(answer.get("Item", {})), permission, is_failure=status >= _SERVER_ERROR
+    )
 
 
 def _action(operation: str) -> str:
@@ -125,6 +146,6 @@ def _action(operation: str) -> str:
 
 def _unreachable(name: str, error: Exception) -> str:
     return (
-        f"AWS ({name}) cannot be reached: {error} Check the network, the region (AWS_REGION) and the credentials of "
+        f"AWS ({name}) cannot be reached: {_INTERNAL.sub('***', str(error))} Check the network, the region (AWS_REGION) and the credentials of "
         "this process."
     )

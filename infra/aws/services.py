@@ -12,6 +12,7 @@ from infra.aws.dynamodb import DynamoStateStore
 from infra.aws.secrets_manager import SecretsManagerStore
 from infra.aws.service import make_client
 from infra.aws.settings import load_function_settings, load_place
+from infra.watched_secrets import WatchedSecrets
 from infra.watched_store import WatchedStore
 from infra.wiring import build_clients, join
 
@@ -32,7 +33,7 @@ def build_services(settings: Settings, environ: Mapping[str, str]) -> Services:
     secrets = SecretsManagerStore(place.secret, partial(make_client, "secretsmanager"))
     return join(
         settings,
-        secrets=secrets,
+        secrets=WatchedSecrets(secrets),
         state=state,
         clients=build_clients(settings, environ),
         keys=ManagedKeys(state, time.time),
