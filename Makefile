@@ -15,6 +15,7 @@ CLOUD := $(VENV)/.cloud
 AXE := tests/browser/node_modules/.package-lock.json
 DEPLOYER := node_modules/.package-lock.json
 LOCK := .make/lock
+SITE := .make/docs/.installed
 COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-config \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
@@ -25,7 +26,7 @@ CHROMIUM := { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Inst
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
-	test-clients test-browser test-aws test-packaging test-api fuzz soak mutants bench bench-lambda guard lock lock-clients clean
+	test-clients test-browser test-aws test-packaging test-api docs reference fuzz soak mutants bench bench-lambda guard lock lock-clients clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -82,7 +83,7 @@ test-clients: $(DEVELOPED) ## set up real command-line clients, run them and pri
 
 test-browser: $(DEVELOPED) $(AXE) ## try the pages in chromium, with and without scripts (needs Node.js)
 	@command -v chromium >/dev/null || $(CHROMIUM)
-	@$(BIN)/python -m pytest -q -m browser $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m browser $(ARGS)
 
 test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx do, and run it as a user without rights
 	@$(BIN)/python -m pytest -q -m packaging $(ARGS)
@@ -114,12 +115,19 @@ bench-lambda: $(DEVELOPED) ## measure the cold start on Lambda
 guard: $(DEVELOPED) ## count the instructions of the hot path against their budget (needs valgrind)
 	@$(BIN)/python -m benchmarks.guard $(ARGS)
 
+docs: $(SITE) ## build the documentation into site/; every link inside must lead somewhere
+	@NO_MKDOCS_2_WARNING=1 .make/docs/bin/mkdocs build --quiet --strict --clean
+	@echo "Ready: site/index.html"
+
+reference: $(INSTALLED) ## write the tables of docs/settings.md and docs/api.md anew
+	@PYTHONPATH=. $(BIN)/python docs/reference/write.py
+
 lock: $(LOCK)/.installed ## pin what pyproject.toml asks for; UPGRADE=1 takes the newest versions
 	@echo "Choosing versions ..."
 	@mkdir -p requirements
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/runtime.txt pyproject.toml
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/build.txt --only-build-deps --build-deps-for editable pyproject.toml
-	@for group in dev lambda; do \
+	@for group in dev docs lambda; do \
 		$(LOCK)/bin/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"][sys.argv[1]], sep="\n")' \
 			$$group > .make/$$group.in || exit 1; \
 	done
@@ -127,6 +135,7 @@ lock: $(LOCK)/.installed ## pin what pyproject.toml asks for; UPGRADE=1 takes th
 		pyproject.toml .make/lambda.in
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/dev.txt --constraint requirements/runtime.txt \
 		--constraint requirements/build.txt --no-annotate pyproject.toml .make/dev.in
+	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/docs.txt --constraint requirements/dev.txt --no-annotate .make/docs.in
 	@$(COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements/aws.txt --extra aws --no-annotate --constraint requirements/runtime.txt \
 		--constraint requirements/dev.txt pyproject.toml
 
@@ -139,7 +148,7 @@ lock-clients: $(LOCK)/.installed ## pin the clients from PyPI that `make test-cl
 	done
 
 clean: ## remove everything that make made
-	@rm -rf $(VENV) .make .serverless build dist node_modules tests/clients/node_modules tests/browser/node_modules
+	@rm -rf $(VENV) .make .serverless build dist site node_modules tests/clients/node_modules tests/browser/node_modules
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -169,6 +178,12 @@ $(DEVELOPED): requirements/dev.txt $(INSTALLED)
 $(CLOUD): requirements/aws.txt $(INSTALLED)
 	@echo "Installing AWS's library ..."
 	@$(PIP) install --require-hashes -r requirements/aws.txt
+	@touch $@
+
+$(SITE): requirements/docs.txt | $(BIN)/python
+	@echo "Installing what builds the documentation ..."
+	@$(BIN)/python -m venv --clear .make/docs
+	@.make/docs/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
 	@touch $@
 
 $(DEPLOYER): package.json package-lock.json

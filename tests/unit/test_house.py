@@ -74,7 +74,7 @@ def test_a_lock_pins_every_version_by_hash_and_names_no_index(lock: Path) -> Non
 def test_the_locks_agree_with_each_other() -> None:
     """What is installed together has one version; the zip for Lambda takes the versions that were tested."""
     locks = {lock.stem: pins(lock) for lock in LOCKS}
-    assert {"aws", "build", "dev", "lambda", "runtime"} == locks.keys()
+    assert {"aws", "build", "dev", "docs", "lambda", "runtime"} == locks.keys()
     assert locks["runtime"].items() <= locks["dev"].items()
     for name, lock in locks.items():
         shared = lock.keys() & locks["dev"].keys()
@@ -89,6 +89,7 @@ def test_the_locks_agree_with_each_other() -> None:
         ("dev", PROJECT["dependency-groups"]["dev"]),
         ("aws", PROJECT["project"]["optional-dependencies"]["aws"]),
         ("lambda", PROJECT["dependency-groups"]["lambda"]),
+        ("docs", PROJECT["dependency-groups"]["docs"]),
     ],
 )
 def test_a_lock_holds_what_the_project_asks_for(lock: str, requirements: list[str]) -> None:
