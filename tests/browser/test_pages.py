@@ -29,9 +29,9 @@ PHONE = {"width": 360, "height": 740}
 
 @pytest.fixture
 def busy(host: Host) -> Hosted:
-    """A gateway with months of traffic."""
+    """A gateway with weeks of traffic."""
     gateway = host(api_key=Secret(KEY))
-    seed(gateway.services.state, gateway.services.now(), hours=24 * 100)
+    seed(gateway.services.state, gateway.services.now(), hours=24 * 35)
     return gateway
 
 
