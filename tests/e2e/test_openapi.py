@@ -22,6 +22,7 @@ from core.openapi.operations import ROUTES, Route
 from core.settings import Secret, Settings
 from handlers import create_app
 from handlers.guard import FAULT, WITHHELD
+from handlers.services import EXTENSION
 from infra.local.services import build_services
 from tests.e2e.asking import PATH, SURFACES, ask
 from tests.e2e.conftest import Host
@@ -302,3 +303,14 @@ def test_a_method_that_is_not_described_is_told_as_that_whatever_it_sends(host: 
 def test_the_judge_of_these_tests_refuses_what_is_not_described() -> None:
     with pytest.raises(AssertionError):
         judge({"$ref": "#/components/schemas/OpenAIError"}, {"error": {"message": "no"}})
+
+
+def test_where_each_endpoint_is_a_function_the_description_is_with_liveness(
+    app: Callable[..., Flask],
+) -> None:
+    services = app().extensions[EXTENSION]
+    served = {
+        name: create_app(services, only=name).test_client().get("/openapi.json")
+        for name in ("health", "usage")
+    }
+    assert {"health": 200, "usage": 404} == {name: answer.status_code for name, answer in served.items()}
