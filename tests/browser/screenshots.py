@@ -31,7 +31,9 @@ def main() -> None:
         seed(state, now(), hours=24 * 60)
         keys = ManagedKeys(state, now)
         keys.create("laptop")
-        keys.create("ci", now() + 40 * 24 * 3600, Limits(per_day=500, credits_per_day=50, models=("claude-*",)))
+        keys.create(
+            "ci", now() + 40 * 24 * 3600, Limits(per_day=500, credits_per_day=50, models=("claude-*",))
+        )
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=list(FLAGS))
             for name, path, scheme, width, height in SHOTS:
