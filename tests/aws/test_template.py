@@ -118,7 +118,9 @@ def test_every_api_method_streams(packages: dict[str, Packaged]) -> None:
 def test_every_endpoint_is_a_function(packages: dict[str, Packaged]) -> None:
     served = {f["Handler"] for f in packages["rest"].of_type("AWS::Lambda::Function").values()}
     every = {module.__name__.rpartition(".")[2] for module in (*handlers.ENDPOINTS, *handlers.UNVERSIONED)}
-    modules = every - set(handlers.BESIDE.values()) - {"metrics"}  # nobody can ask a function's processes one by one
+    modules = (
+        every - set(handlers.BESIDE.values()) - {"metrics"}
+    )  # nobody can ask a function's processes one by one
     assert (modules, modules) == ({name.rpartition(".")[2] for name in served}, set(endpoints.NAMES))
 
 
