@@ -21,7 +21,9 @@ from tests.emulators.copilot import FakeCopilot
 LISTS = ROOT / "tests" / "e2e" / "imports"
 OWN = frozenset({"core", "handlers", "infra"})
 # Part of the standard library, and of no use to a server: whoever pulls them in pays in start, memory and cold start.
-UNWANTED = frozenset({"asyncio", "multiprocessing", "pydoc", "unittest", "xml", "xmlrpc", "tkinter", "turtle", "sqlite3.dump"})
+UNWANTED = frozenset(
+    {"asyncio", "multiprocessing", "pydoc", "unittest", "xml", "xmlrpc", "tkinter", "turtle", "sqlite3.dump"}
+)
 START = "import sys; from infra.cli.app import run; run(['start', '--port', '0']); print(*sys.modules)"
 LAMBDA = (
     "import infra.aws.entry, infra.aws.runtime, infra.aws.app, infra.aws.services, sys; print(*sys.modules)"

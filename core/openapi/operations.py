@@ -112,9 +112,7 @@ VERSION: Final = _parameter(
     text(),
     "As Anthropic's clients send it; any value will do.",
 )
-SHAPE: Final = _parameter(
-    "anthropic-version", "header", text(), "Asks for Anthropic's shape."
-)
+SHAPE: Final = _parameter("anthropic-version", "header", text(), "Asks for Anthropic's shape.")
 RESPONSE_ID: Final = _parameter("response_id", "path", text(pattern="^[A-Za-z0-9_-]{1,80}$"), "As `id` said.")
 STORED_ERRORS: Final = (*OURS, 400, 404)
 
