@@ -18,8 +18,8 @@ from infra.cli.stage import Place, find_stage, open_account, stage_options
 from infra.logs.setup import is_coloured, log_path
 
 if TYPE_CHECKING:
-    from infra.logs.text import TextFormatter
     from infra.logs.reading import Line
+    from infra.logs.text import TextFormatter
 
 UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 USUAL: Final = 50  # lines, where nothing says how far back to go
