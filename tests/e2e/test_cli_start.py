@@ -179,6 +179,9 @@ def test_manual_approval_decides_in_the_terminal(environ: dict[str, str]) -> Non
     assert statuses == [200, 403]
 
 
+HEAD = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2001\r\n\r\n"
+
+
 def test_start_reads_no_body_far_over_the_limit_that_is_set(environ: dict[str, str]) -> None:
     """Whoever has no key must not fill the memory: what is over twice the limit is refused by its length alone."""
     store_login(environ)
@@ -186,11 +189,11 @@ def test_start_reads_no_body_far_over_the_limit_that_is_set(environ: dict[str, s
     try:
         host, _, port = gateway.url().removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), PATIENCE) as client:
-            client.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2001\r\n\r\n")
+            client.sendall(HEAD)
             status = client.recv(100).split(b"\r\n")[0]
     finally:
         gateway.stop()
-    assert b"HTTP/1.1 413 Request Entity Too Large" == status
+    assert [b"HTTP/1.1", b"413"] == status.split()[:2]
 
 
 def test_start_refuses_a_state_that_would_let_no_client_in(environ: dict[str, str], tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ from tests.e2e.hosting import Hosted, Wire
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
 
 KEY = "canary-key-4f9d1c0b7e"
-OPEN = {"/healthz"}
+# What says the same to everybody: liveness, what this is, and the description of the API.
+OPEN = {"/healthz", "/", "/openapi.json"}
+# They ask for the key in a form of their own; test_login_page.py and test_dashboard.py show who is kept out there.
+PAGES = {"/login", "/dashboard"}
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +69,10 @@ def test_nothing_else_opens(locked: Wire, headers: dict[str, str]) -> None:
     assert 401 == locked.get(f"/v1/models?key={KEY}&api_key={KEY}").status
 
 
-def test_every_route_but_liveness_asks_for_the_key(fake: FakeCopilot, host: Host) -> None:
+def test_every_route_but_the_open_ones_asks_for_the_key(fake: FakeCopilot, host: Host) -> None:
     gateway = host(api_key=Secret(KEY))
     wire = Wire(gateway.url)
-    # The login page asks for the key in its own form; test_login_page.py shows who is kept out there.
-    asking = [(method, path) for method, path in routes(gateway) if path != "/login"]
+    asking = [(method, path) for method, path in routes(gateway) if path not in PAGES]
     for method, path in asking:
         status = wire.send(method, path, {} if method == "POST" else None).status
         assert (status == 200) is (path in OPEN), (method, path)
