@@ -91,7 +91,7 @@ test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx d
 test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functions against emulators (needs Node.js)
 	@$(BIN)/python -m pytest -q -m aws $(ARGS)
 
-# API_SECONDS (40): for good and for bad requests each. API_SEED: what they follow from.
+# API_EXAMPLES (20): how many of good and of bad requests for each operation. API_SEED: what they follow from.
 test-api: $(DEVELOPED) ## hold the running gateway to its own OpenAPI document (Schemathesis)
 	@$(BIN)/python -m pytest -q -m api $(ARGS)
 

@@ -3,8 +3,8 @@
 import logging
 from typing import Final
 
-from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from core.dialect import Dialect
 from core.errors import ErrorKind, GatewayError
@@ -73,9 +73,15 @@ def _on_http_exception(error: HTTPException) -> Response:
         413: "The request body is larger than this gateway accepts.",
     }.get(status, error.description or error.name)
     response = render(GatewayError(message, kind=kind, status=status))
-    if status == 405 and (allowed := getattr(error, "valid_methods", None)):  # noqa: PLR2004 - HTTP asks for Allow
-        response.headers["Allow"] = ", ".join(sorted(allowed))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:  # HTTP asks for Allow
+        response.headers["Allow"] = ", ".join(sorted(_methods_of(request.path) or error.valid_methods))
     return response
+
+
+def _methods_of(path: str) -> set[str]:
+    """Return what a route of just this path takes: `/responses/input_tokens` is no id of a response."""
+    rules = current_app.url_map.iter_rules()
+    return set().union(*(rule.methods or () for rule in rules if rule.rule == path.rstrip("/")))
 
 
 def _on_store_error(error: StoreError) -> Response:

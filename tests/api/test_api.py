@@ -15,7 +15,8 @@ from tests.e2e.conftest import started
 from tests.e2e.hosting import ONLY_MESSAGES, Wire, new_fake
 
 KEY = "sk-test-0123456789abcdef"
-SECONDS = float(os.environ.get("API_SECONDS", "40"))
+# By the number of examples, not by time: a faster machine must not draw others.
+EXAMPLES = os.environ.get("API_EXAMPLES", "20")
 SEED = os.environ.get("API_SEED", "1")
 # One model for each dialect of upstream, so that every surface is translated as well as passed through.
 MODELS = ["gpt-4.1", ONLY_MESSAGES, "gpt-5.5"]
@@ -65,7 +66,7 @@ def with_closed_requests(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.api
-@pytest.mark.timeout(int(SECONDS) * 4 + 300)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_the_api_is_as_it_is_described(gateway: Wire, tmp_path: Path, mode: str) -> None:
     document = with_models(gateway.get("/openapi.json").json)
@@ -76,7 +77,7 @@ def test_the_api_is_as_it_is_described(gateway: Wire, tmp_path: Path, mode: str)
         str(Path(sys.executable).with_name("st")), "--no-color",
         "--config-file", str(ROOT / "tests" / "api" / "schemathesis.toml"),
         "run", "openapi.json", "--url", gateway.url, "--header", f"Authorization: Bearer {KEY}",
-        "--mode", mode, "--seed", SEED, "--max-time", f"{SECONDS:.0f}", "--max-examples", "50", "--checks", "all",
+        "--mode", mode, "--seed", SEED, "--max-examples", EXAMPLES, "--checks", "all",
         "--continue-on-failure", "--suppress-health-check", "all", "--exclude-path-regex", LEFT_OUT[mode],
     ]  # fmt: skip
     environ = environment_of(tmp_path)
