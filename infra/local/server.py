@@ -27,7 +27,7 @@ HEADER_CEILING: Final = 64 * 1024
 UNSENT_CEILING: Final = 1024 * 1024
 BACKLOG: Final = 1024
 # Objects made, and not yet thrown away, between two collections of the youngest; Python's own figure is 700.
-YOUNG: Final = 20_000
+YOUNG: Final = 5_000
 MAX_PORT: Final = 65_535
 OPTIONS: Final[dict[str, Any]] = {
     "ident": None,
@@ -153,7 +153,7 @@ def _settle() -> None:
     """Spare the collector what stays for good, and let it look for cycles less often: requests leave few behind."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, 20, 50)
+    gc.set_threshold(YOUNG, 5, 10)
 
 
 def _claim(listener: socket.socket) -> None:
