@@ -14,7 +14,9 @@ IDLE_FILES: Final = 40  # SQLite's idle connections, each with its companions
 THREADS: Final = 8  # more than when everybody had come: workers are hired when they are needed
 # Memory may rise until every thread has served the largest stream; then it is flat within this.
 ALLOWED_GROWTH: Final = (16 * 2**20, 0.05)
-WARM: Final = 0.2  # the share of the samples that is warming up
+WARM: Final = (
+    0.5  # the share of the samples that is warming up: some 4,000 requests, which take a short soak that long
+)
 LAG: Final = 12.0  # seconds between a client's leaving and the end of its upstream; a second, where nobody else wants the machine
 
 
