@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tests.security.attacks import ROOT, tracked
 
-PATIENCE = 600  # seconds for the tests of one mutant
+PATIENCE = 150  # seconds for the tests of one mutant
 WORKERS = 2
 PAGES, STRANGERS, DISK, BOUNDS = (
     f"tests/security/test_{name}.py" for name in ("pages", "strangers", "disk", "bounds")
