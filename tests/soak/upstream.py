@@ -5,6 +5,7 @@ Its streams are those that the fake renders, recorded once; each request gets th
 """
 
 import asyncio
+import contextlib
 import json
 import random
 import signal
@@ -92,13 +93,15 @@ class Upstream:
         watch = asyncio.ensure_future(reader.read(1))
         playing = asyncio.ensure_future(self._play(writer, order, path, body))
         self.open[order.number] = self.open.get(order.number, 0) + 1
-        await asyncio.wait({watch, playing}, return_when=asyncio.FIRST_COMPLETED)
-        if not playing.done():
-            playing.cancel()
-        keeps = await _outcome(playing)
-        self.open[order.number] -= 1
-        if not self.open[order.number]:
-            del self.open[order.number]
+        try:
+            await asyncio.wait({watch, playing}, return_when=asyncio.FIRST_COMPLETED)
+            if not playing.done():
+                playing.cancel()
+            keeps = await _outcome(playing)
+        finally:
+            self.open[order.number] -= 1
+            if not self.open[order.number]:
+                del self.open[order.number]
         self.ended[order.number] = ("left" if keeps is None else "played", time.monotonic())
         if not keeps:
             watch.cancel()
@@ -237,7 +240,8 @@ SHORT: Final = frozenset({"cut", "reset", "end_early", "garbage", "stall"})
 
 def _reset(writer: asyncio.StreamWriter) -> bool:
     sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):  # the gateway was first, and it is closed
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
     return False
 
