@@ -80,8 +80,8 @@ def _on_http_exception(error: HTTPException) -> Response:
 
 def _methods_of(path: str) -> set[str]:
     """Return what a route of just this path takes: `/responses/input_tokens` is no id of a response."""
-    rules = current_app.url_map.iter_rules()
-    return set().union(*(rule.methods or () for rule in rules if rule.rule == path.rstrip("/")))
+    rules = [rule for rule in current_app.url_map.iter_rules() if rule.rule == path.rstrip("/")]
+    return {method for rule in rules for method in rule.methods or ()}
 
 
 def _on_store_error(error: StoreError) -> Response:
