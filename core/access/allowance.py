@@ -11,9 +11,9 @@ from core.access.slots import Slots
 from core.access.tally import Tally, Used, seconds_to_midnight, seconds_to_minute
 from core.errors import GatewayError
 from core.exchange import Exchange, Leave
+from core.ledger.figures import NANO
 from core.ports import StateStore, StoreError
 
-NANO: Final = 1_000_000_000  # billionths of a credit make one
 SLOT_PAUSE: Final = 2  # seconds; nobody knows when a request under way ends
 LARGEST: Final = 10**15  # of one answer's tokens or billionths: upstream may say anything
 

@@ -49,16 +49,13 @@ def members(exchange: Exchange) -> dict[str, object]:
 def _consumption(exchange: Exchange) -> dict[str, object]:
     usage = exchange.usage
     if usage is None:
-        return {"credits": _rounded(exchange.credits)}
-    credits_spent = exchange.credits
-    if credits_spent is None and usage.nano_credits is not None:
-        credits_spent = usage.nano_credits / 1e9
+        return {}
     return {
         "input": usage.input_tokens,
         "cached": usage.cache_read_tokens,
         "output": usage.output_tokens,
         "reasoning": usage.reasoning_tokens or None,
-        "credits": _rounded(credits_spent),
+        "credits": _rounded(exchange.credits),
     }
 
 
