@@ -15,7 +15,6 @@ CLOUD := $(VENV)/.cloud
 AXE := tests/browser/node_modules/.package-lock.json
 DEPLOYER := node_modules/.package-lock.json
 LOCK := .make/lock
-CROWD := tests/contract/test_crowds.py::test_fifty_instances_on_one_table
 SITE := .make/docs/.installed
 COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-config \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
@@ -27,7 +26,7 @@ CHROMIUM := { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Inst
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install start demo package deploy develop test check format-check lint mypy pyright imports format \
-	test-clients test-browser test-aws test-crowd test-packaging test-api docs reference fuzz soak mutants bench bench-lambda guard lock lock-clients clean
+	test-clients test-browser test-aws test-packaging test-api docs reference fuzz soak mutants bench bench-lambda guard lock lock-clients clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -90,10 +89,7 @@ test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx d
 	@$(BIN)/python -m pytest -q -m packaging $(ARGS)
 
 test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functions against emulators (needs Node.js)
-	@$(BIN)/python -m pytest -q -m aws --deselect $(CROWD) $(ARGS)
-
-test-crowd: $(DEVELOPED) ## let fifty instances meet on one emulated table (minutes)
-	@$(BIN)/python -m pytest -q -m aws $(CROWD) $(ARGS)
+	@$(BIN)/python -m pytest -q -m aws $(ARGS)
 
 # API_EXAMPLES (20): how many of good and of bad requests for each operation. API_SEED: what they follow from.
 test-api: $(DEVELOPED) ## hold the running gateway to its own OpenAPI document (Schemathesis)
