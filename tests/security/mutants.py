@@ -68,7 +68,7 @@ MUTANTS = [
     Mutant("trickles", "infra/local/patience.py", "moved - self._mark >= quantum", "moved - self._mark >= 0", "tests/unit/test_patience.py trickle"),
     Mutant("frames", "handlers/guard.py", "        headers.extend(DEFENCES)\n", "        pass\n", f"{PAGES} every_answer"),
     Mutant("caches", "handlers/guard.py", '        headers["Cache-Control"] = "no-store"\n', "        pass\n", f"{PAGES} every_answer"),
-    Mutant("cookies for scripts", "handlers/browser.py", "        secure=not _is_local(),\n        httponly=True,", "        secure=not _is_local(),\n        httponly=False,", f"{PAGES} weakness_07_a_session"),
+    Mutant("cookies for scripts", "handlers/browser.py", "        secure=not is_local(),\n        httponly=True,", "        secure=not is_local(),\n        httponly=False,", f"{PAGES} weakness_07_a_session"),
     Mutant("forms without a token", "handlers/sign_in.py", 'if not is_form_token(opened, request.form.get("token", "")):', "if False:", f"{PAGES} weakness_07_a_local"),
     # Beyond this machine
     Mutant("no key beyond this machine", "infra/settings.py", "    if is_loopback(settings.host):\n        return\n", "    return\n", "tests/unit/cli/test_settings.py beyond_this_machine"),
