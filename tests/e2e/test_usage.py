@@ -68,6 +68,16 @@ def test_usage_holds_quota_and_ledger(gateway: Hosted) -> None:
     assert today["first_token"]["p50"] is not None
 
 
+def test_ledger_is_told_where_github_does_not_tell_the_quota(gateway: Hosted, fake: FakeCopilot) -> None:
+    wire = asked(gateway)
+    body = json.dumps({"message": "no"})
+    fake.force("GET", "/copilot_internal/user", 503, body, content_type="application/json")
+    answer = wire.get("/usage")
+    assert (200, {"error", "gateway"}) == (answer.status, answer.json.keys())
+    assert "no" == answer.json["error"]["message"]
+    assert 3 == answer.json["gateway"]["today"]["requests"]
+
+
 def test_guest_sees_its_own_use_and_nothing_of_the_account(gateway: Hosted, tmp_path: Path) -> None:
     asked(gateway)
     guest = Wire(gateway.url, {"x-api-key": guest_key(tmp_path)})
