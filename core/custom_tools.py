@@ -7,8 +7,6 @@ from msgspec import Struct
 
 from core.canonical import Tool
 
-MEMBER: Final = "input"
-
 _PARAMETERS: Final = (
     b'{"type":"object","properties":{"input":{"type":"string","description":"The complete free-text input."}},'
     b'"required":["input"],"additionalProperties":false}'

@@ -1,7 +1,7 @@
 """Stop sequences for an upstream that has none: the gateway cuts the text itself.
 
 The Responses API knows no `stop`. What a client of another surface asked for is cut here, between the decoder and the
-encoder (or out of a complete reply), so that the surface says `stop_sequence` as its own upstream would have.
+encoder, so that the surface says `stop_sequence` as its own upstream would have.
 """
 
 from typing import Final
@@ -14,13 +14,11 @@ from core.canonical import (
     BlockStart,
     BlockStop,
     MessageStop,
-    Reply,
     StreamEvent,
     Text,
     Usage,
 )
 from core.dialect import StreamDecoder
-from core.grammar import fold, unfold
 
 CHARACTERS_PER_TOKEN: Final = 4
 
@@ -138,9 +136,3 @@ class StoppingDecoder:
         self._said += sum(len(event.text) for event in passed if isinstance(event, BlockDelta))
         usage = Usage(self._input_tokens, max(1, self._said // CHARACTERS_PER_TOKEN))
         return [*passed, *self._cutter.finish(usage)]
-
-
-def cut_reply(reply: Reply, stops: tuple[str, ...]) -> Reply:
-    """Return the reply cut at the first stop sequence that its text holds."""
-    cutter = StopCutter(stops)
-    return fold(passed for event in unfold(reply) for passed in cutter.feed(event))

@@ -51,11 +51,6 @@ class RecentErrors:
         self._waiting: deque[RecentError] = deque(maxlen=BURST)
         self._allowed, self._counted_at = float(BURST), ticks()
 
-    @property
-    def waiting(self) -> bool:
-        """Whether there is something to write."""
-        return bool(self._waiting)
-
     def note(self, done: Exchange) -> None:
         """Keep a request that failed, if there is room; one that asked for no model or whose client left is none."""
         if not done.surface or not done.error or done.error == CLIENT_LEFT:

@@ -19,9 +19,7 @@ from core.dialects.responses.schema import (
 from core.errors import InvalidRequestError, UnsupportedFeatureError
 
 TEXT_TYPES: Final = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
-KNOWN_TYPES: Final = TEXT_TYPES | {"refusal", "input_image", "input_file"}
 
-UserBlock = Text | Image | Document | Native
 PartBlock = Text | Refusal | Image | Document | Native
 
 

@@ -16,8 +16,8 @@ from core.canonical import (
     ToolUse,
     Usage,
 )
-from core.grammar import fold
-from core.stop import StopCutter, cut_reply
+from core.grammar import fold, unfold
+from core.stop import StopCutter
 
 COUNT = Usage(5, 3)
 
@@ -79,8 +79,8 @@ def test_a_complete_reply_is_cut_alike() -> None:
     reply = Reply(
         id="", model="m", content=(Text("aXb", (Citation("u"),)), Text("c")), stop_reason="end_turn"
     )
-    assert cut_reply(reply, ("X",)).content == (Text("a"),)
-    assert cut_reply(reply, ("Z",)) == reply
+    assert cut([*unfold(reply)], "X").content == (Text("a"),)
+    assert cut([*unfold(reply)], "Z") == reply
 
 
 @settings(max_examples=200, deadline=None)
