@@ -9,7 +9,6 @@ from core.call import Call
 from core.count import estimate_tokens
 from core.dialects.messages import MESSAGES
 from core.errors import GatewayError
-from core.outgoing import Outgoing
 from handlers.deadline import ask
 from handlers.record import exchange
 from handlers.reply import JSON, client_betas
@@ -43,19 +42,13 @@ def create() -> Response:
         counted = _upstream_count(given, call) if call.lane.passes_through else None
         if counted is not None:
             return _answer(counted, "upstream")
-    family = "claude" if "claude" in lane.model.id else "other"
-    return _answer(estimate_tokens(MESSAGES.decode_request(body), family), "estimate")
+    return _answer(estimate_tokens(MESSAGES.decode_request(body), lane.model.id), "estimate")
 
 
 def _upstream_count(given: Services, call: Call) -> int | None:
     """Ask Copilot; None when it does not count (not every account's does) or fails."""
-    outgoing = Outgoing(
-        path=f"{call.outgoing.path}/count_tokens",
-        body=call.outgoing.body,
-        initiator=call.outgoing.initiator,
-        vision=call.outgoing.vision,
-        betas=call.outgoing.betas,
-        headers=call.outgoing.headers,
+    outgoing = msgspec.structs.replace(
+        call.outgoing, path=f"{call.outgoing.path}/count_tokens", stream=False, renewal=None
     )
     try:
         count = msgspec.json.decode(ask(given.copilot, outgoing), type=Count).input_tokens
