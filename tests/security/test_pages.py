@@ -140,7 +140,7 @@ def test_weakness_07_a_session_is_for_our_pages_alone(gateway: Wire, locked: Wir
     assert all(401 == locked.get("/v1/models", x_api_key=value).status for value in browser.cookies.values())
 
 
-def test_weakness_07_the_only_form_is_the_login(gateway: Wire) -> None:
+def test_weakness_07_the_only_forms_are_the_pages_own_and_none_is_taken_blindly(gateway: Wire) -> None:
     """Row 07: nothing else that changes something can be asked but by a model call or for a stored response."""
     changing = {(method, path.removeprefix("/v1")) for method, path in routes() if method != "GET"}
     calls = {
@@ -148,9 +148,9 @@ def test_weakness_07_the_only_form_is_the_login(gateway: Wire) -> None:
         ("POST", "/responses/input_tokens"), ("POST", "/responses/gpt-4.1/cancel"), ("DELETE", "/responses/gpt-4.1"),
         ("POST", "/embeddings"),
     }  # fmt: skip
-    forms = changing - calls
-    assert ("POST", "/login") in forms
-    for method, path in forms:  # pages for people: a browser's session and its token, or nothing
+    forms = {("POST", "/login"), ("POST", "/dashboard")}
+    assert forms == changing - calls
+    for method, path in forms:  # a browser's session and its token, or nothing
         answer = gateway.send(method, path, b"action=start", {"Content-Type": FORM})
         assert 403 == answer.status, (method, path)
 
