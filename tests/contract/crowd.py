@@ -1,6 +1,6 @@
 """What one process, or one instance on Lambda, of a crowd does; each begins when all of them are there.
 
-Run as a program with a directory, the fake's two URLs and a shift of the clock, it forks into a crowd of processes on one
+Run as a program with a directory, the fake's two URLs and the ground's two clocks, it forks into a crowd of processes on one
 SQLite file, and prints what they saw, a line each.
 """
 
@@ -41,12 +41,17 @@ PLACE = ("models-under-way", "all")
 
 @dataclass(frozen=True)
 class Ground:
-    """Where the crowd meets. shift: seconds that its clock is ahead."""
+    """Where the crowd meets.
+
+    shift: seconds that its clock is ahead. still: the moment (unix seconds) of all that is counted by the minute; about
+    now, for whoever opens the store removes what has expired by a clock of its own.
+    """
 
     adapter: StateAdapter
     github_url: str
     api_url: str
     shift: float
+    still: float
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def hex_id() -> str:
 
 def visit(ground: Ground, wait_for_all: Callable[[], object]) -> Seen:
     """Do everything that processes may do to each other, at the same time as the others."""
-    now, still = _shifted(ground.shift), Clock(1_036_800.0 + ground.shift)
+    now, still = _shifted(ground.shift), Clock(ground.still)
     store, frozen = ground.adapter.open(now), ground.adapter.open(still)
     wait_for_all()
     try:
@@ -173,6 +178,6 @@ def _child(ground: Ground, gate: int, opener: int) -> int:
 
 
 if __name__ == "__main__":
-    place, github_url, api_url, shift = sys.argv[1:]
-    for one in fork(Ground(SqliteAdapter(Path(place)), github_url, api_url, float(shift))):
+    place, github_url, api_url, *clocks = sys.argv[1:]
+    for one in fork(Ground(SqliteAdapter(Path(place)), github_url, api_url, *map(float, clocks))):
         print(json.dumps(asdict(one)))  # noqa: T201

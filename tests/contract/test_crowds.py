@@ -24,6 +24,7 @@ from tests.emulators.copilot import FakeCopilot
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 240
 EXCHANGE = "/copilot_internal/v2/token"
+AN_HOUR = 3600.0
 EXPIRED = 2400.0  # seconds after which a token is at its end, and a list of models is old
 
 
@@ -35,6 +36,10 @@ def fake() -> Iterator[FakeCopilot]:
     copilot.stop()
 
 
+def ground_of(adapter: StateAdapter, fake: FakeCopilot, shift: float) -> Ground:
+    return Ground(adapter, fake.github_url, fake.api_url, shift, still=time.time() + shift)
+
+
 def judge(seen: list[Seen], ground: Ground, fake: FakeCopilot, visits: int) -> None:
     """Check what a crowd did; visits: how many crowds there have been."""
     assert SIZE == len(seen)
@@ -43,8 +48,7 @@ def judge(seen: list[Seen], ground: Ground, fake: FakeCopilot, visits: int) -> N
     assert PER_MINUTE == sum(one.passed for one in seen)
     assert 1 <= max(one.most_at_once for one in seen) <= AT_ONCE
     store = ground.adapter.open(lambda: time.time() + ground.shift)
-    an_hour_ago = time.time() - 3600.0
-    rows = Ledger(store, lambda: time.time() + ground.shift, time.monotonic).hours(an_hour_ago)
+    rows = Ledger(store, lambda: time.time() + ground.shift, time.monotonic).hours(time.time() - AN_HOUR)
     ground.adapter.close(store)
     counted = [
         (row.figures.requests, row.figures.input_tokens, row.figures.credits)
@@ -57,7 +61,7 @@ def judge(seen: list[Seen], ground: Ground, fake: FakeCopilot, visits: int) -> N
 def forked(ground: Ground, directory: Path) -> list[Seen]:
     """Let fifty processes do it."""
     argv = [sys.executable, "-m", "tests.contract.crowd", str(directory)]
-    argv += [ground.github_url, ground.api_url, str(ground.shift)]
+    argv += [ground.github_url, ground.api_url, str(ground.shift), str(ground.still)]
     told = subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert told.returncode == 0, told.stderr
     return [Seen(**json.loads(line)) for line in told.stdout.splitlines()]
@@ -66,7 +70,7 @@ def forked(ground: Ground, directory: Path) -> list[Seen]:
 @pytest.mark.timeout(300)
 def test_fifty_processes_on_one_file(tmp_path: Path, fake: FakeCopilot) -> None:
     for visits, shift in enumerate((0.0, EXPIRED), 1):
-        ground = Ground(SqliteAdapter(tmp_path), fake.github_url, fake.api_url, shift)
+        ground = ground_of(SqliteAdapter(tmp_path), fake, shift)
         judge(forked(ground, tmp_path), ground, fake, visits)
 
 
@@ -89,6 +93,6 @@ def test_fifty_instances_on_one_table(dynamo_adapter: DynamoAdapter, fake: FakeC
     barrier = Barrier(SIZE)
     with ThreadPoolExecutor(SIZE) as threads:
         for visits, shift in enumerate((0.0, EXPIRED), 1):
-            ground = Ground(adapter, fake.github_url, fake.api_url, shift)
+            ground = ground_of(adapter, fake, shift)
             seen = threads.map(lambda each: visit(each, partial(barrier.wait, PATIENCE)), [ground] * SIZE)
             judge(list(seen), ground, fake, visits)
