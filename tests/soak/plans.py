@@ -11,8 +11,9 @@ from tests.e2e.hosting import ONLY_MESSAGES
 
 DIALECTS: Final = ("chat", "messages", "responses")
 MODEL: Final = {"chat": "gpt-4.1", "messages": ONLY_MESSAGES, "responses": "gpt-5.5"}
-# Requests that upstream limits go to models of their own: a gateway that spares a limited model is right to do so.
-LIMITED: Final = {dialect: f"soak-limited-{dialect}" for dialect in DIALECTS}
+# Requests that upstream refuses go to models of their own: a gateway that spares such a model is right to do so.
+REFUSING: Final = {dialect: f"soak-refusing-{dialect}" for dialect in DIALECTS}
+REFUSALS: Final = frozenset({"limited", "busy"})
 
 # How often each way of delivery is drawn. These reach the client whole:
 SOUND: Final = {
@@ -65,7 +66,7 @@ class Plan(Struct, frozen=True):
     @property
     def model(self) -> str:
         """The model that reaches the dialect."""
-        return (LIMITED if self.fault == "limited" else MODEL)[self.dialect]
+        return (REFUSING if self.fault in REFUSALS else MODEL)[self.dialect]
 
     @property
     def prompt(self) -> str:

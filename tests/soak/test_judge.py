@@ -84,6 +84,13 @@ def test_a_wrong_status_a_hang_and_a_broken_connection_are_caught() -> None:
     assert complaint(limited, Heard(status=429, body=body, whole=True)) is None
     assert complaint(limited, Heard(status=502, body=body, whole=True)) is not None
     assert complaint(limited, Heard(status=429, body=b"{}", whole=True)) is not None
+    busy = replace(PLAN, fault="busy")
+    spared = json.dumps(
+        {"error": {**ERROR, "message": "(The gateway does not ask soak again for 9 s: ...)"}}
+    ).encode()
+    assert complaint(busy, Heard(status=429, body=spared, whole=True)) is None
+    assert complaint(busy, Heard(status=429, body=body, whole=True)) is not None
+    assert complaint(PLAN, Heard(status=429, body=spared, whole=True)) is not None
     assert complaint(PLAN, Heard(status=502, body=body, whole=True)) is not None
     assert complaint(PLAN, Heard(hung=True)) is not None
     assert complaint(PLAN, Heard(status=200, body=b"".join(events()))) is not None

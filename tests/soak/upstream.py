@@ -20,7 +20,7 @@ from tests.e2e.hosting import new_fake
 from tests.emulators.calling import Caller
 from tests.emulators.copilot import FakeCopilot
 from tests.emulators.copilot.models import CHAT, MESSAGES, RESPONSES, catalogue, entry
-from tests.soak.plans import DIALECTS, LIMITED, MODEL, SIZES, Order, order_of, tag
+from tests.soak.plans import DIALECTS, MODEL, REFUSING, SIZES, Order, order_of, tag
 
 ENDPOINT: Final = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
 DIALECT: Final = {path: dialect for dialect, path in ENDPOINT.items()}
@@ -47,8 +47,8 @@ def models() -> list[Any]:
     """Return the catalogue, with a model for every cell."""
     sizes = (200_000, 168_000, 64_000)
     claude = entry(MODEL["messages"], [MESSAGES], sizes, min_thinking_budget=1024, max_thinking_budget=32_000)
-    limited = [entry(LIMITED[dialect], [ENDPOINT[dialect]], sizes) for dialect in DIALECTS]
-    return [*catalogue(), claude, *limited]
+    refusing = [entry(REFUSING[dialect], [ENDPOINT[dialect]], sizes) for dialect in DIALECTS]
+    return [*catalogue(), claude, *refusing]
 
 
 class Upstream:
