@@ -1,7 +1,11 @@
 """The two ports: where the long-lived secret and the shared state live."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
 
 GITHUB_TOKEN = "github-token"  # noqa: S105 - the name of a secret, not its value
 
@@ -83,3 +87,13 @@ class StateStore(Protocol):
     def counters(self, kind: str) -> dict[str, dict[str, int]]:
         """Return every live counter record of this kind by key, sorted by key."""
         ...
+
+
+def read_stored(record: bytes | None, shape: type[T]) -> T | None:
+    """Return what a record in JSON says; None where there is none, or something else wrote it."""
+    if record is None:
+        return None
+    try:
+        return msgspec.json.decode(record, type=shape)
+    except (msgspec.DecodeError, UnicodeError):
+        return None

@@ -12,7 +12,7 @@ import msgspec
 from core.access.circuit import TRIAL, Circuit, Opening
 from core.errors import GatewayError
 from core.exchange import Exchange, Leave
-from core.ports import StateStore, StoreError
+from core.ports import StateStore, StoreError, read_stored
 
 log = logging.getLogger("gateway")
 
@@ -155,17 +155,18 @@ class Breaker:
 
     def _load(self, target: str) -> Opening | None:
         try:
-            record = self._state.load(KIND, target)
+            return read_stored(self._state.load(KIND, target), Opening)
         except StoreError:
             return None
-        return None if record is None else _read(record)
 
     def _shared(self) -> dict[str, Opening]:
         try:
             records = self._state.entries(KIND)
         except StoreError:
             return {}
-        return {target: opening for target, record in records.items() if (opening := _read(record))}
+        return {
+            target: opening for target, record in records.items() if (opening := read_stored(record, Opening))
+        }
 
 
 def _outcome(asked: Exchange) -> Outcome:
@@ -197,10 +198,3 @@ def _refusal(target: str, opening: Opening, now: float) -> GatewayError:
         code=opening.code or "circuit_open",
         retry_after=max(math.ceil(opening.promised - now), left),
     )
-
-
-def _read(record: bytes) -> Opening | None:
-    try:
-        return msgspec.json.decode(record, type=Opening)
-    except (msgspec.DecodeError, UnicodeError):
-        return None

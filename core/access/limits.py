@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from core.errors import GatewayError
 from core.exchange import Exchange
-from core.ports import StateStore, StoreError
+from core.ports import StateStore, StoreError, read_stored
 
 KIND: Final = "rate-limit"
 KEY: Final = "all"
@@ -90,9 +90,9 @@ class RateLimit:
             record = self._state.load(KIND, KEY)
         except StoreError:
             return max(self._ends - self._now(), 0.0)
-        if record is None:
+        turn = read_stored(record, _Turn)
+        if turn is None:
             return 0.0
-        turn = msgspec.json.decode(record, type=_Turn)
         now = self._now()
         if now < turn.began - CLOCK_SKEW:  # the clock was set back: the turn would last as long as the jump
             self._state.release(KIND, KEY, turn.owner)

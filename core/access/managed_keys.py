@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from core.access.caller import UNLIMITED, Caller, Limits
 from core.access.keys import STATIC_KEY_NAME, KeyRing
 from core.access.sessions import Sessions
-from core.ports import StateStore, StoreError
+from core.ports import StateStore, StoreError, read_stored
 
 KIND: Final = "api-key"
 USES: Final = "api-key-use"
@@ -87,12 +87,12 @@ class ManagedKeys:
     def list(self) -> list[ManagedKey]:
         """Return what is known of all keys, the oldest first; expired ones are among them for a while."""
         records = self._state.entries(KIND).values()
-        keys = [key for record in records if (key := _read(record)) is not None]
+        keys = [key for record in records if (key := read_stored(record, ManagedKey)) is not None]
         return sorted(keys, key=lambda key: (key.created_at, key.name))
 
     def last_used(self) -> dict[str, float]:
         """Return when each key was last used (unix seconds, to the minute), by name."""
-        found = {name: _moment(record) for name, record in self._state.entries(USES).items()}
+        found = {name: read_stored(record, float) for name, record in self._state.entries(USES).items()}
         return {name: moment for name, moment in found.items() if moment is not None}
 
     def limit(self, name: str, change: Callable[[Limits], Limits]) -> Limits | None:
@@ -158,8 +158,7 @@ class ManagedKeys:
         return Caller(known.name, known.limits, known.expires_at)
 
     def _look_up(self, number: str, now: float) -> ManagedKey | None:
-        record = self._state.load(KIND, number)
-        key = None if record is None else _read(record)
+        key = read_stored(self._state.load(KIND, number), ManagedKey)
         if key is None:
             self._found.pop(number, None)
             return None
@@ -178,7 +177,9 @@ class ManagedKeys:
 
     def _named(self, name: str) -> dict[str, ManagedKey]:
         """Return the records of this name: one, or more while a rotated key is still good."""
-        found = {number: _read(record) for number, record in self._state.entries(KIND).items()}
+        found = {
+            number: read_stored(record, ManagedKey) for number, record in self._state.entries(KIND).items()
+        }
         return {number: key for number, key in found.items() if key is not None and key.name == name}
 
     def _make(self, name: str, expires_at: float | None, limits: Limits) -> str:
@@ -224,21 +225,6 @@ def _check_name(name: str) -> None:
         )
     if name == STATIC_KEY_NAME:
         raise KeyNameError(f"The name {name} stands for the key from the settings; choose another one.")
-
-
-def _read(record: bytes) -> ManagedKey | None:
-    """Return the key, or None for a record that something else wrote."""
-    try:
-        return msgspec.json.decode(record, type=ManagedKey)
-    except (msgspec.DecodeError, UnicodeError):
-        return None
-
-
-def _moment(record: bytes) -> float | None:
-    try:
-        return msgspec.json.decode(record, type=float)
-    except (msgspec.DecodeError, UnicodeError):
-        return None
 
 
 def _id(clear: str) -> str:

@@ -171,7 +171,7 @@ class AutoMode:
                 self._session = None
         try:
             record = self._state.load(_SESSIONS, session.scope)
-            stored = None if record is None else read_record(record, session.scope)
+            stored = read_record(record, session.scope)
             if stored is not None and stored.token == session.token:
                 self._state.delete(_SESSIONS, session.scope, expected=record)
         except StoreError:
@@ -182,10 +182,9 @@ class AutoMode:
 
     def _stored(self, scope: str) -> AutoSession | None:
         try:
-            record = self._state.load(_SESSIONS, scope)
+            return read_record(self._state.load(_SESSIONS, scope), scope)
         except StoreError:
             return None
-        return None if record is None else read_record(record, scope)
 
     def _save(self, session: AutoSession) -> None:
         try:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from core.errors import GatewayError
 from core.model import Model
+from core.ports import read_stored
 from core.settings import Secret
 
 AUTO: Final = "auto"
@@ -100,11 +101,10 @@ def write_record(session: AutoSession) -> bytes:
     return msgspec.json.encode(record)
 
 
-def read_record(record: bytes, scope: str) -> AutoSession | None:
+def read_record(record: bytes | None, scope: str) -> AutoSession | None:
     """Undo `write_record`; None for anything else."""
-    try:
-        read = msgspec.json.decode(record, type=_Record)
-    except (msgspec.DecodeError, UnicodeError):
+    read = read_stored(record, _Record)
+    if read is None:
         return None
     return AutoSession(
         token=Secret(read.token),

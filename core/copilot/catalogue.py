@@ -18,7 +18,7 @@ from core.copilot.unsupported import likely_reason, model_of
 from core.errors import GatewayError
 from core.model import Model
 from core.outgoing import Outgoing
-from core.ports import StateStore, StoreError
+from core.ports import StateStore, StoreError, read_stored
 from core.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -191,12 +191,10 @@ class Catalogue:
     def _stored(self, key: str) -> _Listing | None:
         try:
             record = self._state.load(_KIND, key)
-            if record is None:
-                return None
-            unpacked = zlib.decompressobj().decompress(record, _LIMIT)
-            return msgspec.json.decode(unpacked, type=_Listing)
-        except (StoreError, zlib.error, msgspec.DecodeError, UnicodeError):
+            unpacked = None if record is None else zlib.decompressobj().decompress(record, _LIMIT)
+        except (StoreError, zlib.error):
             return None
+        return read_stored(unpacked, _Listing)
 
     def _claim(self, key: str, owner: str) -> bool:
         try:

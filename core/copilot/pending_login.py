@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from core.copilot.device_login import DeviceCode, DeviceLogin, LoginGranted, LoginPending
 from core.errors import GatewayError
-from core.ports import StateStore, StoreError
+from core.ports import StateStore, StoreError, read_stored
 from core.settings import Secret
 
 KIND: Final = "device-login"
@@ -140,11 +140,7 @@ class PendingLogin:
         )
 
     def _load(self) -> _Record | None:
-        record = self._state.load(KIND, KEY)
-        try:
-            return None if record is None else msgspec.json.decode(record, type=_Record)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
+        return read_stored(self._state.load(KIND, KEY), _Record)
 
     def _save(self, record: _Record) -> None:
         end = self._now() + SHOWN if record.code is None else record.code.expires_at + _LATE

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from core.copilot.usage import Quota
-from core.ports import StateStore, StoreError
+from core.ports import StateStore, StoreError, read_stored
 
 KIND: Final = "quota"
 LIFE: Final = 60.0  # seconds
@@ -31,7 +31,6 @@ class RecentQuota:
 
     def _stored(self, account: str) -> Quota | None:
         try:
-            record = self._state.load(KIND, account)
-            return None if record is None else msgspec.json.decode(record, type=Quota)
-        except (StoreError, msgspec.DecodeError, UnicodeError):
+            return read_stored(self._state.load(KIND, account), Quota)
+        except StoreError:
             return None

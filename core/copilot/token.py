@@ -14,7 +14,7 @@ from core.copilot.exchange import Grant, exchange, refuse_unusable
 from core.copilot.github import GitHub
 from core.copilot.hosts import copilot_base, hosts_of
 from core.errors import ErrorKind, GatewayError
-from core.ports import GITHUB_TOKEN, SecretStore, StateStore, StoreError
+from core.ports import GITHUB_TOKEN, SecretStore, StateStore, StoreError, read_stored
 from core.settings import Secret, Settings
 
 _log = logging.getLogger(__name__)
@@ -250,11 +250,8 @@ class CopilotTokens:
     # The shared store is a convenience here: without it every process exchanges for itself.
 
     def _stored(self, key: str) -> CopilotToken | None:
-        record = self._load(_TOKENS, key)
-        try:
-            return None if record is None else _token(msgspec.json.decode(record, type=Grant))
-        except (msgspec.DecodeError, UnicodeError):
-            return None
+        grant = read_stored(self._load(_TOKENS, key), Grant)
+        return None if grant is None else _token(grant)
 
     def _forget(self, token: CopilotToken) -> None:
         if self._settings.identity == "direct":
@@ -281,11 +278,7 @@ class CopilotTokens:
     def _remembered(self, key: str) -> _Refusal | None:
         if self._refusal is not None and self._refusal[0] == key and self._is_in_force(self._refusal[1]):
             return self._refusal[1]
-        record = self._load(_REFUSALS, key)
-        try:
-            return None if record is None else msgspec.json.decode(record, type=_Refusal)
-        except (msgspec.DecodeError, UnicodeError):
-            return None
+        return read_stored(self._load(_REFUSALS, key), _Refusal)
 
     def _is_in_force(self, refusal: _Refusal) -> bool:
         # One that ends later than any is made to end was made before the clock was set back.

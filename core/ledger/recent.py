@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from core.exchange import CLIENT_LEFT, Exchange
-from core.ports import StateStore, StoreError
+from core.ports import StateStore, StoreError, read_stored
 from core.redaction import redact
 
 KIND: Final = "ledger-errors"
@@ -75,7 +75,7 @@ class RecentErrors:
 
     def read(self) -> list[RecentError]:
         """Return them, the latest first. Raises StoreError."""
-        read = (_read(record) for record in self._state.entries(KIND).values())
+        read = (read_stored(record, RecentError) for record in self._state.entries(KIND).values())
         found = [*(error for error in read if error is not None), *self._waiting]
         return sorted(found, key=lambda error: (-error.at, error.id))[:KEPT]
 
@@ -103,10 +103,3 @@ def _said(message: str) -> str:
     """Return a message without secrets and without what may be somebody's own words."""
     shortened = _QUOTED.sub("'...'", redact(message[: 4 * _LONGEST]))
     return shortened if len(shortened) <= _LONGEST else shortened[: _LONGEST - 3] + "..."
-
-
-def _read(record: bytes) -> RecentError | None:
-    try:
-        return msgspec.json.decode(record, type=RecentError)
-    except (msgspec.DecodeError, UnicodeError):
-        return None

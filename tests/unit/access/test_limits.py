@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.access.limits import RateLimit
+from core.access.limits import KEY, KIND, RateLimit
 from core.errors import GatewayError
 from core.exchange import Exchange
 from core.ports import StoreError
@@ -67,6 +67,13 @@ def test_second_request_within_the_interval_is_told_when_to_return(
     clock.time += 3.5
     error = refusal(gate)
     assert (error.kind, error.status, error.retry_after) == ("rate_limit", 429, 7)
+
+
+def test_a_record_that_something_else_wrote_says_nothing(store: SqliteStateStore, clock: Clock) -> None:
+    gate = limit(store, clock)
+    gate.enter(ASKED)
+    store.save(KIND, KEY, b"no turn")
+    assert refusal(gate).retry_after == 1
 
 
 def test_request_after_the_interval_passes(store: SqliteStateStore, clock: Clock) -> None:
