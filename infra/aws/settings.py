@@ -46,7 +46,7 @@ def load_function_settings(environ: Mapping[str, str]) -> Settings:
             "log_file and capture_dir need a disk that stays, and a function has none: its log is in CloudWatch. Take them out."
         )
     if settings.manual:
-        raise SettingsError("manual asks in a terminal, and a function has none. Take it out.")
+        raise SettingsError("manual lets requests wait in one process, which a function is not. Take it out.")
     return settings
 
 

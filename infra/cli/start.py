@@ -40,7 +40,7 @@ ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how c
     "--account-type", "-a", type=click.Choice(["individual", "business", "enterprise"]),
     help="No longer needed: GitHub names the right host.",
 )  # fmt: skip
-@click.option("--manual/--no-manual", default=None, help="Ask in the terminal before each request.")
+@click.option("--manual/--no-manual", default=None, help="Ask before each request, also on the dashboard.")
 @click.option("--rate-limit", "-r", type=float, help="Least seconds between two requests.")
 @click.option(
     "--wait/--no-wait", "-w", default=None, help="Hold early requests back instead of refusing them."
@@ -78,8 +78,6 @@ def command(*, for_claude_code: bool, dev: bool, account_type: str | None, **fla
     if not current.api_key:
         local_keys(current).list()  # a store that cannot be read lets no client in: better said now
     _remark(flags, account_type)
-    if current.manual and not can_ask():
-        raise exits.CommandError("--manual asks in the terminal, and there is none.", exits.USAGE)
     session = Session(current, serving=True)
     session.ensure_login()
     models = _models(session)
@@ -155,23 +153,11 @@ def _serve(
     from infra.local.server import serve, serve_dev  # noqa: PLC0415
 
     current, services = session.settings, session.services
-    keyed = services.keys is not None
-    if services.approvals is not None:
+    if services.approvals is not None and can_ask():
         services.approvals.attend(approving.ask_in_terminal)
 
     def on_ready(port: int) -> None:
-        url = base_url(current.host, port)
-        for line in introduction(url, models, keyed=keyed):
-            say(line)
-        if (upstream := stand_in(current)) is not None:
-            warn(f"NOT GitHub Copilot: a stand-in at {upstream} answers.")
-        if not is_loopback(current.host):
-            warn(
-                "Other machines can reach the gateway. The connection is not encrypted: put TLS in front of it."
-            )
-        if choice is not None:
-            claude_code.announce(url, choice, keyed=keyed)
-        say(f"Listening on {url} (Ctrl-C stops)", "bold green")
+        _announce(services, base_url(current.host, port), models, choice)
 
     app = create_app(services)
     if current.capture_dir:
@@ -186,6 +172,23 @@ def _serve(
         )  # fmt: skip
     finally:
         services.ledger.flush()
+
+
+def _announce(
+    services: "Services", url: str, models: Sequence[Model], choice: claude_code.Choice | None
+) -> None:
+    current, keyed = services.settings, services.keys is not None
+    for line in introduction(url, models, keyed=keyed):
+        say(line)
+    if (upstream := stand_in(current)) is not None:
+        warn(f"NOT GitHub Copilot: a stand-in at {upstream} answers.")
+    if not is_loopback(current.host):
+        warn("Other machines can reach the gateway. The connection is not encrypted: put TLS in front of it.")
+    if current.manual and not can_ask():
+        warn(f"There is no terminal to ask in: each request waits for your approval on {url}/dashboard.")
+    if choice is not None:
+        claude_code.announce(url, choice, keyed=keyed)
+    say(f"Listening on {url} (Ctrl-C stops)", "bold green")
 
 
 def _patience(current: Settings) -> Patience:

@@ -30,7 +30,6 @@ def environ(tmp_path: Path, fake: FakeCopilot) -> dict[str, str]:
         (["start", "--host", "0.0.0.0"], 2, "COPILOT_GATEWAY_API_KEY"),  # noqa: S104
         (["start", "--port", "99999"], 2, "--port must be a port from 0"),
         (["start", "--rate-limit", "-1"], 2, "--rate-limit must be a number of seconds, 0 or more"),
-        (["start", "--manual"], 2, "--manual asks in the terminal"),
         (["start", "--prot", "1"], 2, "No such option"),
         (["sart"], 2, "No such command"),
         (["start", "--github-token", "gho_unknown"], 3, "copilot-gateway auth"),

@@ -1,6 +1,7 @@
 """`start` as a person runs it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import cli_driver as driver
+from tests.e2e.browser import Browser
 from tests.e2e.cli_driver import (
     COMMAND,
     PATIENCE,
@@ -177,6 +179,26 @@ def test_manual_approval_decides_in_the_terminal(environ: dict[str, str]) -> Non
     finally:
         terminal.stop()
     assert statuses == [200, 403]
+
+
+def test_without_a_terminal_the_dashboard_alone_approves(environ: dict[str, str]) -> None:
+    store_login(environ)
+    gateway = Started(environ, "--manual")
+    statuses: list[int] = []
+    try:
+        url = gateway.url()
+        browser = Browser(url, path="/dashboard")
+        for action in ("approve", "refuse"):
+            thread = threading.Thread(target=lambda: statuses.append(chat(url)))
+            thread.start()
+            while not (waiting := re.search(r'name="id" value="([^"]+)"', browser.page.text)):
+                browser.get()
+            browser.press(action, id=waiting[1])
+            thread.join(PATIENCE)
+    finally:
+        gateway.stop()
+    assert [200, 403] == statuses
+    assert any(line.endswith(f"waits for your approval on {url}/dashboard.") for line in gateway.said)
 
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2001\r\n\r\n"
