@@ -38,7 +38,7 @@ def logged(environ: dict[str, str]) -> list[str]:
 
 def route_of(line: str) -> str:
     """Return the route; lines are written after the answers, so that the next request's may come first."""
-    return line.split("route=")[1].split(" key")[0].split(" model")[0]
+    return line.split("route=")[1].split(" key", maxsplit=1)[0].split(" model", maxsplit=1)[0]
 
 
 def test_each_request_is_one_line_without_its_words(logged: list[str], environ: dict[str, str]) -> None:
