@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
@@ -22,33 +22,25 @@ from infra.aws.app import handler_for
 from infra.local.server import serve, serve_dev
 from infra.local.services import build_services
 from infra.settings import load_settings
+from tests.listening import Listening
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60
 ADDRESS = "RECORDS_AT"
 
 
-class Records:
+class Records(Listening):
     """The listening end. `hold` makes observers wait until `nod`."""
 
     def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        super().__init__()
         self._told: queue.Queue[dict[str, Any]] = queue.Queue()
         self._nods = threading.Event()
         self._nods.set()
-        self._threads = [threading.Thread(target=self._accept)]
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._nods.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(PATIENCE)
+        super().__exit__()
 
     def next(self) -> dict[str, Any]:
         """Return the next record."""
@@ -62,17 +54,7 @@ class Records:
         """Let them go on."""
         self._nods.set()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._hear, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _hear(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         # The process may be ended while it waits for the nod.
         with suppress(OSError), connection, connection.makefile("rb") as lines:
             for line in lines:

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Self
+from typing import Any
 
 from tests.emulators.copilot.models import catalogue
+from tests.listening import Listening
 
 PATIENCE = 60
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
@@ -60,24 +61,12 @@ class Exchange:
         return json.loads(self.body)
 
 
-class Upstream:
-    """Listens on a port of its own; every POST takes the next script."""
+class Upstream(Listening):
+    """Every POST takes the next script."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._scripts: queue.Queue[Exchange] = queue.Queue()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._threads = [threading.Thread(target=self._accept)]
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(PATIENCE)
 
     def play(self, *steps: bytes | Step) -> Exchange:
         """Answer the next POST by these steps."""
@@ -90,17 +79,7 @@ class Upstream:
         chunks = [chunk(step) if isinstance(step, bytes) else step for step in steps]
         return self.play(STREAM, *chunks, END)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         with connection:
             connection.settimeout(PATIENCE)
             method, path, body = _request(connection)

@@ -25,6 +25,7 @@ from tests.emulators.runtime_api.wire import (
     read_head,
     reply,
 )
+from tests.listening import Listening
 
 BASE: Final = "/2018-06-01/runtime/"
 CONTENT_TYPE: Final = "application/vnd.awslambda.http-integration-response"
@@ -34,34 +35,22 @@ OK: Final = b'{"status":"OK"}\n'
 TURN: Final = 0.02
 
 
-class RuntimeApi:
-    """Listens on a port of its own. `calls` holds the runtime's calls in order; `init_errors` what it reported."""
+class RuntimeApi(Listening):
+    """`calls` holds the runtime's calls in order; `init_errors` what it reported."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.faults: list[str] = []
         self.calls: list[str] = []
         self.init_errors: list[dict[str, Any]] = []
         self.init_failed = threading.Event()
         self._waiting: queue.Queue[Invocation] = queue.Queue()
         self._open: dict[str, Invocation] = {}
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._accept)]
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join()
+        super().__exit__()
 
     def invoke(
         self, event: object, seconds: float = 60.0, mercy: float = 0.0, *, echo: bool = True
@@ -83,17 +72,7 @@ class RuntimeApi:
             self._waiting.get().finish("crashed")
         return not self._waiting.empty()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             reader, number = Reader(connection), 0

@@ -4,10 +4,9 @@ import base64
 import contextlib
 import queue
 import socket
-import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import unquote
 
 from tests.emulators.runtime_api.invocation import Invocation
@@ -21,6 +20,7 @@ from tests.emulators.runtime_api.wire import (
     read_head,
     reply,
 )
+from tests.listening import Listening
 
 DOMAIN: Final = "abcdefgh.lambda-url.eu-central-1.on.aws"
 LARGEST_BODY: Final = 6 * 1024 * 1024
@@ -34,39 +34,14 @@ TEXTS: Final = (
 NO_BODY: Final = frozenset({204, 304})
 
 
-class FunctionUrl:
-    """Listens on a port of its own and calls `invoke(event)` for each request; `timed_out` when an answer takes too long."""
+class FunctionUrl(Listening):
+    """Calls `invoke(event)` for each request; `timed_out` when an answer takes too long."""
 
     def __init__(self, invoke: Callable[[Any], Invocation], timed_out: Callable[[Invocation], None]) -> None:
+        super().__init__()
         self._invoke, self._timed_out = invoke, timed_out
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads = [threading.Thread(target=self._accept)]
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            thread = threading.Thread(target=self._serve, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: socket.socket) -> None:
         with connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             reader = Reader(connection)
