@@ -15,6 +15,7 @@ from core.dialect import Dialect, Echo, StreamDecoder, StreamRelay, Target
 from core.errors import GatewayError, invalid_json
 from core.images import check_images
 from core.model import DialectName, Model
+from core.names import LONG_NAMES
 from core.outgoing import Outgoing
 from core.route import Lane, plan, resolve
 from core.search_sources import SourcingDecoder
@@ -25,10 +26,8 @@ from core.web_search import Journey
 
 # Bytes of JSON a token, for the first guess of a prompt's size that some surfaces put in front of a stream.
 BYTES_PER_TOKEN = 4
-# Repairs that the way back has to take part in: the upstream has no stop sequences; tool names were too long for it.
+# A repair that the way back has to take part in: the upstream has no stop sequences.
 STOP_SEQUENCES = "stop_sequences"
-LONG_NAMES = "long_names"
-
 
 # What a response header cannot list. Some names are the client's own, of members that nobody knows.
 UNLISTABLE: Final = re.compile(r"[^\x21-\x2b\x2d-\x7e]")

@@ -8,6 +8,7 @@ from msgspec import Struct
 from core.canonical import Reply, Request, StreamEvent, Usage
 from core.errors import GatewayError
 from core.model import DialectName, Model
+from core.names import restore
 from core.outgoing import Initiator
 
 
@@ -57,6 +58,11 @@ class Echo(Struct, frozen=True, kw_only=True):
     input_tokens: int = 0
     scope: str = ""
     request: Request | None = None
+
+    def full_names(self) -> dict[str, str]:
+        """Return the tools' own names by the short ones, where the decoded request is at hand."""
+        tools = () if self.request is None else self.request.tools
+        return restore(tool.name for tool in tools)
 
 
 class EncodedError(Struct, frozen=True):

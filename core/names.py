@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
+# The repair of a body that has such names: the way back has to take part in it.
+LONG_NAMES: Final = "long_names"
+
 LONGEST: Final = 64
 HASH_LENGTH: Final = 10
 # Anthropic's API takes longer names than OpenAI's.

@@ -1,19 +1,16 @@
 """Tools' names and calls' ids in a body that passes through: what upstream refuses gets a stand-in."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from core.dialect import Echo
 from core.dialects.chat.call_ids import numbered
 from core.dialects.chat.draft import Notes
 from core.dialects.chat.reading import first_byte, read
 from core.dialects.chat.schema import NULL, encode
-from core.names import restore, short_name
-
-LONG_NAMES: Final = "long_names"
+from core.names import LONG_NAMES, short_name
 
 
 class _Function(Struct):
@@ -80,12 +77,6 @@ def rename_calls(messages: list[Raw], notes: Notes) -> list[Raw] | None:
     elif not ids:
         return None
     return [_message_renamed(raw, message, ids) for raw, message in zip(messages, found, strict=True)]
-
-
-def full_names(echo: Echo) -> dict[str, str]:
-    """Return the tools' own names by the short ones, where the decoded request is at hand."""
-    tools = () if echo.request is None else echo.request.tools
-    return restore(tool.name for tool in tools)
 
 
 def restore_calls(message: Raw, names: Mapping[str, str]) -> Raw:

@@ -8,7 +8,7 @@ from msgspec import Raw
 from core.dialect import Echo
 from core.dialects.chat.errors import copilot_failure
 from core.dialects.chat.reading import first_byte
-from core.dialects.chat.relay_names import full_names, restore_calls
+from core.dialects.chat.relay_names import restore_calls
 from core.dialects.chat.response import check_chat_body, completion_id
 from core.dialects.chat.schema import NOTHING, NULL, decode_chunk, encode
 from core.dialects.chat.usage import FAILED, STOP_REASON, severer
@@ -40,7 +40,7 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
         members = _members.decode(body)
         choices = _choices.decode(members["choices"])
         merged = _merged(choices)
-        names = full_names(echo)
+        names = echo.full_names()
         if names:
             merged["message"] = restore_calls(merged["message"], names)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

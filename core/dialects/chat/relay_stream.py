@@ -19,7 +19,6 @@ from core.dialects.chat.relay_frame import (
     decode_members,
     decode_relay,
 )
-from core.dialects.chat.relay_names import full_names
 from core.dialects.chat.relay_response import finish_reason
 from core.dialects.chat.schema import NOTHING, NULL, encode
 from core.dialects.chat.usage import (
@@ -57,7 +56,7 @@ class ChatStreamRelay:
         self._echo = echo
         self._cutter = EventCutter()
         self._frame = Frame(echo)
-        self._calls = RelayCalls(full_names(echo))
+        self._calls = RelayCalls(echo.full_names())
         self._held: bytes | None = None
         self._counted: bytes | None = None
         self._aside = NULL

@@ -6,11 +6,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from core.dialect import Echo
 from core.dialects.messages.turns import Piece, raw_members
-from core.names import native_name, restore
+from core.names import LONG_NAMES, native_name
 
-LONG_NAMES: Final = "long_names"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -29,12 +27,6 @@ def shorten(piece: Piece, name: str, repairs: list[str]) -> None:
     if name and short != name:
         piece.members()["name"] = short
         repairs.append(LONG_NAMES)
-
-
-def full_names(echo: Echo) -> dict[str, str]:
-    """Return the tools' own names by the short ones, where the decoded request is at hand."""
-    tools = () if echo.request is None else echo.request.tools
-    return restore(tool.name for tool in tools)
 
 
 def restored_block(block: Raw, names: Mapping[str, str]) -> Raw:

@@ -17,7 +17,6 @@ from core.dialects.messages import thinking
 from core.dialects.messages.model_name import with_model
 from core.dialects.messages.relay_blocks import BlockRelay, any_changed
 from core.dialects.messages.relay_history import HistoryRelay
-from core.dialects.messages.relay_names import LONG_NAMES
 from core.dialects.messages.request_decode import IMPOSSIBLE, refuse_thread
 from core.dialects.messages.request_encode import DEFAULT_MAX_TOKENS
 from core.dialects.messages.schema import Metadata, OutputConfig, ThinkingConfig, ToolChoiceIn, read
@@ -26,7 +25,7 @@ from core.dialects.messages.values import unique
 from core.effort import budget_of, effort_of
 from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.model import Model
-from core.names import native_name
+from core.names import LONG_NAMES, native_name
 
 ALLOWED: Final = frozenset({
     "model", "messages", "max_tokens", "system", "metadata", "stop_sequences", "stream", "temperature", "top_p", "top_k",

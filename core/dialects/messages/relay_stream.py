@@ -10,7 +10,7 @@ from core.canonical import ToolUse, Usage
 from core.dialect import Echo
 from core.dialects.messages.errors import error_event, upstream_error
 from core.dialects.messages.model_name import with_model
-from core.dialects.messages.relay_names import full_names, restored_block, restored_reply
+from core.dialects.messages.relay_names import restored_block, restored_reply
 from core.dialects.messages.reply_in import read_reply
 from core.dialects.messages.reply_out import message_wire
 from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn
@@ -83,7 +83,7 @@ class MessagesRelay:
 
     def __init__(self, echo: Echo) -> None:
         self._echo = echo
-        self._names = full_names(echo)
+        self._names = echo.full_names()
         self._sse = SSEDecoder()
         self._tap = UsageTap()
         self._phase = "before"
@@ -324,7 +324,7 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     """Pass a complete reply through, with the asked model id. Raises `GatewayError`."""
     wire = read_reply(body)
     members = raw_members(body)
-    if restored_reply(members, full_names(echo)):
+    if restored_reply(members, echo.full_names()):
         body = _encode(members)
         members = raw_members(body)
     if members.keys() >= REQUIRED and wire.usage is not None:

@@ -24,7 +24,6 @@ from core.dialects.responses.schema import (
 from core.dialects.responses.turns import XAI
 from core.effort import nearest
 from core.errors import InvalidRequestError, UnsupportedFeatureError, UpstreamProtocolError
-from core.names import restore
 
 TRUE: Final = b"true"
 FALSE: Final = Raw(b"false")
@@ -157,7 +156,7 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
 
 def restore_names(members: dict[str, Raw], echo: Echo) -> bool:
     """Give the calls in `output` their tools' own names back; tell whether there was anything to do."""
-    names = full_names(echo)
+    names = echo.full_names()
     if not names:
         return False
     items = decode_raws(members["output"])
@@ -172,9 +171,3 @@ def restore_name(item: Raw, names: dict[str, str]) -> Raw:
     """Give one call its tool's own name back."""
     name = names.get(decode_item(item).name or "")
     return item if name is None else Raw(encode({**decode_members(item), "name": name}))
-
-
-def full_names(echo: Echo) -> dict[str, str]:
-    """Return the tools' own names by the short ones, where the decoded request is at hand."""
-    tools = () if echo.request is None else echo.request.tools
-    return restore(tool.name for tool in tools)

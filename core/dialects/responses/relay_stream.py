@@ -11,7 +11,6 @@ from core.dialect import Echo
 from core.dialects.responses.envelope import Envelope
 from core.dialects.responses.errors import error_from_upstream, failed_error
 from core.dialects.responses.known import KNOWN, LIFECYCLE, NEW_ID, TERMINAL
-from core.dialects.responses.relay import full_names
 from core.dialects.responses.schema import (
     JSON_ERRORS,
     Absent,
@@ -102,7 +101,7 @@ class ResponsesRelay:
 
     def __init__(self, echo: Echo) -> None:
         self._echo = echo
-        self._names = full_names(echo)
+        self._names = echo.full_names()
         self._state: State = "new"
         self._rest = b""
         self._next = 0

@@ -11,7 +11,7 @@ from core.dialect import Target
 from core.dialects.responses.reading import read
 from core.dialects.responses.schema import decode_members, decode_raws, encode, is_set
 from core.errors import InvalidRequestError, UnsupportedFeatureError
-from core.names import short_call_id, short_name
+from core.names import LONG_NAMES, short_call_id, short_name
 from core.opaque import PREFIX, comes_home, unseal
 from core.tool_count import MOST_TOOLS, check_count
 
@@ -108,7 +108,7 @@ def _repair_item(repair: Repair, item: Raw, path: str) -> Raw | None:
         repair.note("call_id")
         changes["call_id"] = short_call_id(facts.call_id)
     if facts.name is not None and facts.type in ID_PREFIX and short_name(facts.name) != facts.name:
-        repair.note("long_names")
+        repair.note(LONG_NAMES)
         changes["name"] = short_name(facts.name)
     if not changes:
         return item
@@ -179,7 +179,7 @@ def shorten_tools(repair: Repair) -> None:
         short = [_short_tool(tool, f"$.tools[{index}]") for index, tool in enumerate(tools)]
         if any(new is not old for new, old in zip(short, tools, strict=True)):
             repair.put("tools", Raw(encode(short)))
-            repair.note("long_names")
+            repair.note(LONG_NAMES)
     choice = repair.members.get("tool_choice")
     if is_set(choice) and bytes(choice)[:1] == b"{":
         short_choice = _short_tool(choice, "$.tool_choice")
