@@ -56,7 +56,7 @@ def join(
     copilot = CopilotClient(
         settings, tokens, transport, now=time.time, new_id=lambda: str(uuid4()), ticks=time.monotonic
     )
-    catalogue = Catalogue(settings, copilot, state, now=time.time, new_id=_hex)
+    catalogue = Catalogue(settings, copilot, state, now=time.time, new_id=_hex, wait=time.sleep)
     auto = AutoMode(copilot, state, now=time.time, new_id=_hex, wait=time.sleep)
     breaker = Breaker(state, settings.breaker_refusals, now=time.time) if settings.breaker_refusals else None
     approvals = Approvals(settings.approval_timeout, now=time.time) if settings.manual else None

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import threading
-import time
 import zlib
 from collections.abc import Callable
 from typing import Final
@@ -57,7 +56,7 @@ class Catalogue:
         *,
         now: Callable[[], float],
         new_id: Callable[[], str],
-        wait: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], None],
     ) -> None:
         self._settings = settings
         self._client = client

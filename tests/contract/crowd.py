@@ -98,7 +98,7 @@ def _ask(ground: Ground, store: StateStore, now: Callable[[], float]) -> tuple[s
     client = CopilotClient(settings, tokens, transport, now=now, new_id=hex_id)
     try:
         return tokens.current().value, len(
-            Catalogue(settings, client, store, now=now, new_id=hex_id).models()
+            Catalogue(settings, client, store, now=now, new_id=hex_id, wait=time.sleep).models()
         )
     finally:
         transport.close()

@@ -439,7 +439,9 @@ def _granted(host: str) -> bytes:
 def _catalogue(upstream: Upstream, state: MemoryState | None = None) -> Catalogue:
     client = upstream.client()
     state = state or MemoryState(upstream.clock)
-    return Catalogue(client.settings, client, state, now=upstream.clock, new_id=Ids())
+    return Catalogue(
+        client.settings, client, state, now=upstream.clock, new_id=Ids(), wait=upstream.clock.wait
+    )
 
 
 def _listed(*ids: str) -> Response:
@@ -515,7 +517,9 @@ REFUSED = '{"error":{"message":"The requested model is not supported.","code":"m
 def _journey(upstream: Upstream) -> tuple[CopilotClient, Catalogue]:
     client = upstream.client()
     state = MemoryState(upstream.clock)
-    return client, Catalogue(client.settings, client, state, now=upstream.clock, new_id=Ids())
+    return client, Catalogue(
+        client.settings, client, state, now=upstream.clock, new_id=Ids(), wait=upstream.clock.wait
+    )
 
 
 def _refusal(client: CopilotClient) -> GatewayError:

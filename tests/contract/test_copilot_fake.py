@@ -123,7 +123,9 @@ def test_an_image_travels_with_its_header(fake: FakeCopilot) -> None:
 def test_the_live_list_becomes_models(fake: FakeCopilot) -> None:
     clock = Clock()
     client = client_of(fake, clock=clock)
-    models = Catalogue(client.settings, client, MemoryState(clock), now=clock, new_id=Ids()).models()
+    models = Catalogue(
+        client.settings, client, MemoryState(clock), now=clock, new_id=Ids(), wait=clock.wait
+    ).models()
     known = {model.id: model for model in models}
     assert ("chat",) == known["gpt-4.1"].dialects
     assert ("responses",) == known["gpt-5.5"].dialects
