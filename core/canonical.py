@@ -30,6 +30,9 @@ SEVERITY: Final[tuple[StopReason, ...]] = (
     "other", "end_turn", "pause_turn", "stop_sequence", "tool_use", "max_tokens", "context_window", "refusal",
 )  # fmt: skip
 
+# The model was cut off: a tool call may be half written then, which is no fault of the protocol.
+CUT_OFF: Final[frozenset[StopReason]] = frozenset({"max_tokens", "context_window"})
+
 
 class CacheBreakpoint(Struct, frozen=True):
     """The prompt up to here shall be cached. `ttl`: "5m", "1h" or None for the default."""

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Raw
 
-from core.canonical import Usage
+from core.canonical import CUT_OFF, Usage
 from core.dialect import Echo
 from core.dialects.chat.errors import copilot_failure, encode_error, upstream_error
 from core.dialects.chat.relay_calls import OutPiece, RelayCalls
@@ -22,7 +22,6 @@ from core.dialects.chat.relay_frame import (
 from core.dialects.chat.relay_response import finish_reason
 from core.dialects.chat.schema import NOTHING, NULL, encode
 from core.dialects.chat.usage import (
-    CUT,
     FAILED,
     STOP_REASON,
     decode_price,
@@ -255,7 +254,7 @@ class ChatStreamRelay:
     def _end(self, out: list[bytes], *, cut: bool) -> None:
         if not self._finish and (cut or not self._spoke):
             raise UpstreamProtocolError("upstream's stream ended before its finish reason")
-        cut_short = STOP_REASON.get(self._finish) in CUT
+        cut_short = STOP_REASON.get(self._finish) in CUT_OFF
         owed = list(self._calls.rest(self._frame.id, cut=cut_short))
         if owed:
             self._release(out)

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import UNSET, structs
 
-from core.canonical import Refusal, Reply, StopReason, StreamEvent, Text, Thinking, Tool, ToolUse
+from core.canonical import CUT_OFF, Refusal, Reply, StopReason, StreamEvent, Text, Thinking, Tool, ToolUse
 from core.custom_tools import unwrap_input
 from core.dialect import Echo
 from core.dialects.chat.calls import is_object
@@ -26,7 +26,7 @@ from core.dialects.chat.schema import (
 )
 from core.dialects.chat.stream_decoder import Answer
 from core.dialects.chat.thinking import seal_thinking
-from core.dialects.chat.usage import CUT, FINISH_REASON, encode_usage
+from core.dialects.chat.usage import FINISH_REASON, encode_usage
 from core.errors import UpstreamProtocolError
 from core.grammar import fold
 from core.names import full_name, restore
@@ -144,7 +144,7 @@ def _runs(call: ToolUse, reply: Reply) -> bool:
     """Tell whether the call is whole; one that the output limit cut is left out, any other is upstream's fault."""
     if call.custom or is_object(call.arguments):
         return True
-    if reply.stop_reason in CUT:
+    if reply.stop_reason in CUT_OFF:
         return False
     raise UpstreamProtocolError(f"upstream called {call.name!r} with arguments that are no JSON object")
 

@@ -4,12 +4,11 @@ from typing import Final
 
 from msgspec import structs
 
-from core.canonical import MessageStop, StreamEvent, Usage
+from core.canonical import CUT_OFF, MessageStop, StreamEvent, Usage
 from core.dialects.chat.assembly import Assembly
 from core.dialects.chat.errors import copilot_failure, upstream_error
 from core.dialects.chat.schema import NULL, Chunk, decode_chunk
 from core.dialects.chat.usage import (
-    CUT,
     FAILED,
     STOP_REASON,
     decode_price,
@@ -75,7 +74,7 @@ class Answer:
         assembly = self._assembly
         if assembly.started is None:
             assembly.start(self._id, self._model, out)
-        assembly.finish(out, cut=STOP_REASON.get(self._finish) in CUT)
+        assembly.finish(out, cut=STOP_REASON.get(self._finish) in CUT_OFF)
         reason = stop_reason_of(self._finish, tools=assembly.called, refused=assembly.refused)
         usage = self._usage if self._nano is None else structs.replace(self._usage, nano_credits=self._nano)
         out.append(MessageStop(reason, usage, raw=self._finish))

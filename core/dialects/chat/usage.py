@@ -32,8 +32,6 @@ FINISH_REASON: Final[dict[StopReason, str]] = {
     "other": "stop",
 }
 
-CUT: Final[frozenset[StopReason]] = frozenset({"max_tokens", "context_window"})
-
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 

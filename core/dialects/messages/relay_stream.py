@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
-from core.canonical import ToolUse, Usage
+from core.canonical import CUT_OFF, ToolUse, Usage
 from core.dialect import Echo
 from core.dialects.messages.errors import error_event, upstream_error
 from core.dialects.messages.model_name import with_model
@@ -18,7 +18,6 @@ from core.dialects.messages.stream_decoder import read_event, stream_block
 from core.dialects.messages.stream_encoder import BLOCK_STOP
 from core.dialects.messages.turns import raw_members
 from core.dialects.messages.values import (
-    CUT_OFF,
     STOP_REASON,
     UsageTap,
     is_object,

@@ -5,11 +5,11 @@ from typing import Final
 import msgspec
 from msgspec import UnsetType
 
-from core.canonical import Block, Reply, ToolUse, Usage
+from core.canonical import CUT_OFF, Block, Reply, ToolUse, Usage
 from core.dialects.messages.errors import upstream_error
 from core.dialects.messages.schema import CountedIn, ReplyIn
 from core.dialects.messages.stream_decoder import stream_block
-from core.dialects.messages.values import CUT_OFF, STOP_REASON, is_object, usage_in
+from core.dialects.messages.values import STOP_REASON, is_object, usage_in
 from core.errors import UpstreamProtocolError
 
 _reply: Final = msgspec.json.Decoder(ReplyIn).decode

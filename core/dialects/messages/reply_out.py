@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw, structs
 
 from core.canonical import (
+    CUT_OFF,
     Block,
     Native,
     Opaque,
@@ -27,7 +28,6 @@ from core.dialects.messages.blocks_out import (
     server_use_wire,
 )
 from core.dialects.messages.values import (
-    CUT_OFF,
     is_object,
     one_line,
     safe_id,

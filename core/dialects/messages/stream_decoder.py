@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct, UnsetType, structs
 
 from core.canonical import (
+    CUT_OFF,
     Block,
     BlockCitation,
     BlockDelta,
@@ -26,7 +27,7 @@ from core.canonical import (
 from core.dialects.messages.blocks_in import block_in, citation_in
 from core.dialects.messages.errors import upstream_error
 from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn, TypeOf
-from core.dialects.messages.values import CUT_OFF, STOP_REASON, UsageTap, is_object
+from core.dialects.messages.values import STOP_REASON, UsageTap, is_object
 from core.errors import GatewayError, UpstreamProtocolError
 from core.sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct, structs
 
 from core.canonical import (
+    CUT_OFF,
     Block,
     BlockCitation,
     BlockDelta,
@@ -30,7 +31,7 @@ from core.dialect import Echo
 from core.dialects.messages.blocks_out import citation_wire
 from core.dialects.messages.errors import error_event
 from core.dialects.messages.reply_out import NameTable, Wires, message_wire, reply_wires, thought_wires
-from core.dialects.messages.values import CUT_OFF, is_object, searches_out, stop_word, usage_out
+from core.dialects.messages.values import is_object, searches_out, stop_word, usage_out
 from core.errors import GatewayError, UpstreamProtocolError
 from core.opaque import seal
 

@@ -26,8 +26,6 @@ STOP_WORD: Final[dict[StopReason, str]] = {
     "other": "end_turn",
 }
 
-# Where the model was cut off, a tool call may be half written: that is no fault of the protocol.
-CUT_OFF: Final[frozenset[StopReason]] = frozenset({"max_tokens", "context_window"})
 
 _SAFE_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _ESCAPED: Final = "cgid_"

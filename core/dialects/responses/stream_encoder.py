@@ -1,10 +1,11 @@
 """Canonical events to the stream, or the complete response, of a Responses client."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from msgspec import Raw, structs
 
 from core.canonical import (
+    CUT_OFF,
     Block,
     BlockCitation,
     BlockDelta,
@@ -46,7 +47,6 @@ from core.names import restore
 from core.opaque import seal
 
 State = Literal["new", "open", "over"]
-CUT: Final = frozenset({"max_tokens", "context_window"})
 
 
 class ResponsesEncoder:
@@ -205,7 +205,7 @@ class ResponsesEncoder:
     # --- the end -------------------------------------------------------------------------------------------------
 
     def _end(self, stop: MessageStop) -> bytes:
-        out = self._begin() + self._finish(whole=stop.stop_reason not in CUT)
+        out = self._begin() + self._finish(whole=stop.stop_reason not in CUT_OFF)
         reason = (
             None
             if stop.stop_reason == "refusal" and self._refused
@@ -220,7 +220,7 @@ class ResponsesEncoder:
 def encode_response(reply: Reply, echo: Echo) -> bytes:
     """Write a complete reply. A call that was cut off is left out; a broken one is an `UpstreamProtocolError`."""
     content = tuple(block for block in reply.content if not _is_broken(block))
-    if len(content) < len(reply.content) and reply.stop_reason not in CUT:
+    if len(content) < len(reply.content) and reply.stop_reason not in CUT_OFF:
         raise UpstreamProtocolError("upstream called a tool with arguments that are not a JSON object")
     encoder = ResponsesEncoder(echo)
     for event in unfold(structs.replace(reply, content=content)):
