@@ -1,5 +1,7 @@
 """The loop on Lambda around apps that misbehave: what is posted, what callers see, what the next invocation finds."""
 
+import os
+import signal
 from collections.abc import Iterator
 from http.client import IncompleteRead
 from importlib.util import find_spec
@@ -108,9 +110,12 @@ def test_bodies_are_closed_whatever_became_of_them(function: Lambda) -> None:
 def test_process_that_dies_in_the_middle_cuts_its_stream_and_the_next_request_finds_a_new_one() -> None:
     with Lambda(ODD, {}) as function:
         client = Wire(function.url)
+        reply = client.open("GET", "/hang")
+        assert b"one" == reply.until(b"one")
+        os.kill(function.starts[-1], signal.SIGKILL)
         with pytest.raises(IncompleteRead) as caught:
-            client.get("/exit")
-        assert b"one" == caught.value.partial
+            reply.rest()
+        assert b"" == caught.value.partial
         assert 204 == client.get("/empty").status
         assert (2, []) == (len(function.starts), function.api.faults)
 

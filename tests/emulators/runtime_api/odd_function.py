@@ -2,8 +2,7 @@
 
 import json
 import os
-import sys
-import time
+import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -53,21 +52,10 @@ def _middle(_environ: Any) -> Any:
     return "200 OK", [("Content-Type", "text/plain")], pieces()
 
 
-def _exit(_environ: Any) -> Any:
+def _hang(_environ: Any) -> Any:
     def pieces() -> Iterator[bytes]:
         yield b"one"
-        sys.stdout.flush()
-        time.sleep(0.5)  # so that the platform has relayed the piece before it sees the process gone
-        os._exit(1)
-
-    return "200 OK", [("Content-Type", "text/plain")], pieces()
-
-
-def _hang(environ: Any) -> Any:
-    def pieces() -> Iterator[bytes]:
-        yield b"one"
-        while True:  # until killed
-            input() if sys.stdin.isatty() else __import__("threading").Event().wait()
+        threading.Event().wait()  # until killed
 
     return "200 OK", [("Content-Type", "text/plain")], pieces()
 
@@ -107,7 +95,7 @@ def _shown(environ: Any) -> Any:
 
 
 ROUTES = {
-    "/first": _first, "/middle": _middle, "/exit": _exit, "/hang": _hang, "/many": _many, "/cookies": _cookies,
+    "/first": _first, "/middle": _middle, "/hang": _hang, "/many": _many, "/cookies": _cookies,
     "/empty": _empty, "/binary": _binary, "/closed": _closed, "/shown": _shown,
 }  # fmt: skip
 handler = handler_for(app)
