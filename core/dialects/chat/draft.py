@@ -11,6 +11,8 @@ from core.errors import UnsupportedFeatureError
 from core.model import Model
 
 MOST_BREAKPOINTS: Final = 4
+# What models that take no sampling parameters refuse.
+SAMPLING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 
 
 class Ephemeral(Struct, frozen=True):

@@ -20,7 +20,7 @@ from core.dialects.chat.relay_frame import (
     decode_relay,
 )
 from core.dialects.chat.relay_response import finish_reason
-from core.dialects.chat.schema import NOTHING, NULL, encode
+from core.dialects.chat.schema import DONE, NOTHING, NULL, encode
 from core.dialects.chat.usage import (
     FAILED,
     STOP_REASON,
@@ -31,7 +31,6 @@ from core.dialects.chat.usage import (
 )
 from core.errors import GatewayError, UpstreamProtocolError
 
-DONE: Final = b"[DONE]"
 # Copilot leaves `finish_reason` out where it is null; this is where it is put back without reading the chunk again.
 UNFINISHED: Final = b'"choices":[{"index":0,'
 FINISHED: Final = UNFINISHED + b'"finish_reason":null,'

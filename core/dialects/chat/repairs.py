@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from core.dialect import Target
-from core.dialects.chat.draft import Notes
+from core.dialects.chat.draft import SAMPLING, Notes
 from core.dialects.chat.reading import Count, first_byte, read
 from core.dialects.chat.relay_names import rename_choice, rename_tools
 from core.dialects.chat.schema import NULL, encode
@@ -22,7 +22,6 @@ STRIPPED: Final = (
     "store", "service_tier", "metadata", "user", "logit_bias", "prompt_cache_key", "prompt_cache_retention",
     "safety_identifier",
 )  # fmt: skip
-SAMPLING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 LIMIT_NAMES: Final = ("max_tokens", "max_completion_tokens")
 NEEDS_TOOLS: Final = ("tool_choice", "parallel_tool_calls")
 

@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from core.canonical import Request
 from core.dialect import Encoded, Target
-from core.dialects.chat.draft import Notes, Turn
+from core.dialects.chat.draft import SAMPLING, Notes, Turn
 from core.dialects.chat.messages_out import encode_messages
 from core.dialects.chat.schema import encode
 from core.dialects.chat.tools_out import (
@@ -23,8 +23,6 @@ from core.errors import InvalidRequestError, UnsupportedFeatureError
 
 MOST_STOPS: Final = 4
 LONGEST_USER: Final = 64
-# What models that take no sampling parameters refuse.
-SAMPLING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 
 
 class _StreamOptions(Struct, frozen=True):

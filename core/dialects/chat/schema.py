@@ -7,6 +7,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from core.errors import UpstreamProtocolError
 
+DONE: Final = b"[DONE]"  # what a stream ends with
 NULL: Final = Raw(b"null")
 NOTHING: Final = (NULL, Raw(b"[]"))  # no list, or one without entries
 

@@ -1,13 +1,11 @@
 """Upstream's chat stream to canonical events."""
 
-from typing import Final
-
 from msgspec import structs
 
 from core.canonical import CUT_OFF, MessageStop, StreamEvent, Usage
 from core.dialects.chat.assembly import Assembly
 from core.dialects.chat.errors import copilot_failure, upstream_error
-from core.dialects.chat.schema import NULL, Chunk, decode_chunk
+from core.dialects.chat.schema import DONE, NULL, Chunk, decode_chunk
 from core.dialects.chat.usage import (
     FAILED,
     STOP_REASON,
@@ -18,8 +16,6 @@ from core.dialects.chat.usage import (
 )
 from core.errors import GatewayError, UpstreamProtocolError
 from core.sse import EventTooLargeError, SSEDecoder
-
-DONE: Final = b"[DONE]"
 
 
 class Answer:

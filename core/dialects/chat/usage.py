@@ -1,11 +1,12 @@
 """Token counts and finish reasons, both ways."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from core.canonical import SEVERITY, StopReason, Usage
+from core.dialects.chat.reading import Count
 from core.dialects.chat.schema import NULL, CompletionDetails, OutUsage, PromptDetails
 
 STOP_REASON: Final[dict[str, StopReason]] = {
@@ -31,8 +32,6 @@ FINISH_REASON: Final[dict[StopReason, str]] = {
     "context_window": "length",
     "other": "stop",
 }
-
-Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class _PromptDetails(Struct, frozen=True):
