@@ -7,9 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from core.ledger.slots import DAY
 from core.ports import StateStore
 
-DAY: Final = 24 * 3600.0
 KEPT: Final = 3600.0  # seconds for which a day's counters outlive it
 TOKENS: Final = "tokens"
 NANO: Final = "nano"  # billionths of a credit

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from core.copilot.quirks import quirks_of
+from core.effort import LEVELS
 from core.model import DialectName, Model, Prices
 
 _NULL: Final = Raw(b"null")
@@ -23,7 +24,6 @@ _KIND: Final[dict[str, Literal["chat", "embeddings", "completion"]]] = {
     "embeddings": "embeddings",
     "completion": "completion",
 }
-_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")  # weakest first
 
 
 class _Entry(Struct):
@@ -157,7 +157,7 @@ def _budget(supports: Mapping[str, Raw]) -> tuple[int, int] | None:
 
 
 def _strength(effort: str) -> int:
-    return _EFFORTS.index(effort) if effort in _EFFORTS else len(_EFFORTS)
+    return LEVELS.index(effort) if effort in LEVELS else len(LEVELS)
 
 
 def _prices(billing: Raw) -> Prices | None:

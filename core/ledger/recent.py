@@ -10,12 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from core.exchange import CLIENT_LEFT, Exchange
+from core.ledger.slots import DAY
 from core.ports import StateStore, StoreError, read_stored
 from core.redaction import redact
 
 KIND: Final = "ledger-errors"
 KEPT: Final = 50
-LAST: Final = 30 * 24 * 3600.0  # seconds for which an error is kept at most
+LAST: Final = 30 * DAY  # seconds for which an error is kept at most
 _COUNTER: Final = "count"
 _LONGEST: Final = 300  # characters of a message
 # Words that upstream quotes may be the user's own; names and numbers are short.

@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct, structs
 from core.call import Call
 from core.dialect import StreamRelay
 from core.dialects.responses.reading import read
+from core.dialects.responses.request_encode import ENCRYPTED
 from core.dialects.responses.schema import (
     JSON_ERRORS,
     Absent,
@@ -24,7 +25,6 @@ from core.stored.archive import Archive, Stored
 from core.stored.tap import StoredRelay
 
 SETTING: Final = "COPILOT_GATEWAY_STORE_RESPONSES"
-ENCRYPTED: Final = "reasoning.encrypted_content"
 TRUE, FALSE, NULL = Raw(b"true"), Raw(b"false"), Raw(b"null")
 USER_TEXT: Final = b'{"type":"message","role":"user","content":%b}'
 

@@ -7,11 +7,9 @@ from msgspec import Struct
 from core.access.caller import Limits
 from core.access.managed_keys import ManagedKey, ManagedKeys
 from core.access.tally import TOKENS, Tally
-from core.ledger.figures import Figures
+from core.ledger.figures import NANO, Figures
 from core.ports import StateStore
 from handlers.pages.words import brief, count, credits_
-
-_BILLION = 1_000_000_000
 
 
 class Bound(Struct, frozen=True):
@@ -63,7 +61,7 @@ def _counted(name: str, limits: Limits, state: StateStore, now: Callable[[], flo
     if (limits.per_day, limits.tokens_per_day, limits.credits_per_day) == (None, None, None):
         return []
     used = Tally(state, f"key {name}", now=now).today(per_minute=limits.per_minute)
-    spent = used.nano / _BILLION
+    spent = used.nano / NANO
     rows = (
         (limits.per_day, used.day, count, "requests"),
         (limits.tokens_per_day, used.tokens, brief, TOKENS),

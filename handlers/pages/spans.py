@@ -8,7 +8,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from core.ledger.ledger import Ledger, Row
-from core.ledger.slots import DAY, HOUR
+from core.ledger.slots import DAY
 
 _LATEST: Final = 250_000_000_000.0  # in the year 9892; the months after it still have names
 
@@ -85,4 +85,4 @@ def slots_of(span: Span, ledger: Ledger, now: float) -> list[Slot]:
 
 def last_day(ledger: Ledger, now: float) -> list[Row]:
     """Return the rows of today. Raises StoreError."""
-    return ledger.days(now // HOUR * HOUR, now)
+    return ledger.days(now, now)

@@ -19,7 +19,7 @@ from core.opaque import seal, unseal
 
 EMPTY_ARGUMENTS: Final = "{}"
 PART_BREAK: Final = "\n\n"  # between the parts of a reasoning summary
-WEB_SEARCH: Final = "web_search"
+WEB_SEARCH: Final = "web_search"  # OpenAI's hosted search; its dated names begin with this
 
 # `Opaque` has no room for Anthropic's redacted_thinking; its unused item id carries the mark while sealed.
 REDACTED: Final = "redacted_thinking"

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from core.canonical import HostedTool, Json, Tool, ToolChoice
+from core.dialects.responses.items import WEB_SEARCH
 from core.dialects.responses.reading import read
 from core.dialects.responses.schema import (
     ChoicePeek,
@@ -23,8 +24,6 @@ from core.names import full_name, short_name
 EMPTY_SCHEMA: Final = b'{"type":"object","properties":{}}'
 SEPARATOR: Final = "__"
 MODES: Final = frozenset({"auto", "none", "required"})
-# Names of OpenAI's hosted search over time, dated ones by prefix.
-WEB_SEARCH: Final = "web_search"
 
 _decode_peek = msgspec.json.Decoder(ToolPeek).decode
 _decode_function = msgspec.json.Decoder(FunctionTool).decode
