@@ -5,9 +5,11 @@ times as much as the work itself. So a worker opens the stream and hands it over
 """
 
 import contextlib
+import logging
 import selectors
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
@@ -18,6 +20,8 @@ from handlers.stream import PUMP, Stream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("gateway")
 
 # Seconds between two looks at the streams that are silent, or whose client reads too slowly.
 GLANCE: Final = 0.25
@@ -111,6 +115,10 @@ class PumpedTask(WSGITask):
             return piece
         return b"%x\r\n%b\r\n" % (len(piece), piece)
 
+    def cut(self) -> None:
+        """Leave the answer without its last chunk and close the connection: so the client sees that more was to come."""
+        self.chunked_response, self.close_on_finish = False, True
+
     def end(self) -> None:
         """Close the app's answer. Its callbacks come before the answer's last bytes: the client may ask again then."""
         close: Callable[[], None] | None = getattr(self._body, "close", None)
@@ -168,14 +176,15 @@ class _Flow:
 class Pump:
     """The thread, which begins with the first stream, and its streams.
 
-    Only the thread touches `_flows` and the selector; others put tasks into `_new` and wake it by `_bell`. `_count` is
-    how many streams were taken and not yet `ended`. ticks: seconds of a clock that never goes back.
+    Only the thread touches `_flows` and the selector, and makes the `_bell` by which others wake it after they put tasks
+    into `_new`. `_count` is how many streams were taken and not yet `ended`. ticks: seconds of a clock that never goes back.
     """
 
     def __init__(self, ticks: Callable[[], float]) -> None:
         self._ticks = ticks
         self._new: deque[PumpedTask] = deque()
         self._flows: set[_Flow] = set()
+        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
         self._bell: socket.socket | None = None
         self._closed = False
         self._count = 0
@@ -184,12 +193,10 @@ class Pump:
     def take(self, task: PumpedTask) -> None:
         """Go on with a task's stream."""
         with self._counted:
+            if self._thread.ident is None:
+                self._thread.start()
             self._count += 1
             self._new.append(task)
-            if self._bell is None:
-                listener, self._bell = socket.socketpair()
-                self._bell.setblocking(False)  # noqa: FBT003 - the standard library's signature
-                threading.Thread(target=self._run, args=(listener,), name="pump", daemon=True).start()
         self.ring()
 
     def ended(self) -> None:
@@ -201,7 +208,7 @@ class Pump:
     def ring(self) -> None:
         """Have the thread look at its streams now."""
         if self._bell is not None:
-            with contextlib.suppress(OSError):  # it has been rung often enough, or the thread has ended
+            with contextlib.suppress(OSError):  # it has been rung often enough, or is closed
                 self._bell.send(b"!")
 
     def drain(self, timeout: float) -> bool:
@@ -216,21 +223,38 @@ class Pump:
 
     # The thread
 
-    def _run(self, listener: socket.socket) -> None:
-        with listener, selectors.DefaultSelector() as selector:
+    def _run(self) -> None:
+        while not self._closed:
+            try:
+                self._serve()
+            except Exception:
+                log.exception("pump.crashed")
+                time.sleep(GLANCE)  # it may be for long: no file is left, say
+
+    def _serve(self) -> None:
+        """Forward streams, with a new bell and a new selector: the ones before may be why it crashed."""
+        for flow in self._flows:
+            flow.number = -1
+        listener, bell = socket.socketpair()
+        with listener, bell, selectors.DefaultSelector() as selector:
+            bell.setblocking(False)  # noqa: FBT003 - the standard library's signature
             selector.register(listener, selectors.EVENT_READ)
+            self._bell = bell
+            self.ring()  # for those who found none
             glance_at = 0.0
             while not self._closed:
                 is_rung = self._serve_ready(selector, listener)
-                while self._new:
-                    self._begin(selector, self._new.popleft())
                 now = self._ticks()
+                while self._new:
+                    self._flows.add(_Flow(self._new.popleft(), now))
                 if is_rung or now >= glance_at:
                     glance_at = now + GLANCE
                     for flow in tuple(self._flows):
-                        self._glance(selector, flow, now)
-        if self._bell is not None:
-            self._bell.close()
+                        try:
+                            self._glance(selector, flow, now)
+                        except Exception:
+                            log.exception("stream.crashed")
+                            self._break(selector, flow)
 
     def _serve_ready(self, selector: selectors.BaseSelector, listener: socket.socket) -> bool:
         """Forward what has come; return whether somebody rang."""
@@ -238,15 +262,15 @@ class Pump:
         for key, _ in selector.select(GLANCE if self._flows else None):
             if key.data is None:
                 is_rung = bool(listener.recv(4096))
+                if not is_rung:
+                    raise ConnectionError("the bell is closed")
             else:
-                self._advance(selector, key.data)
+                try:
+                    self._advance(selector, key.data)
+                except Exception:
+                    log.exception("stream.crashed")
+                    self._break(selector, key.data)
         return is_rung
-
-    def _begin(self, selector: selectors.BaseSelector, task: PumpedTask) -> None:
-        flow = _Flow(task, self._ticks())
-        self._flows.add(flow)
-        self._listen(selector, flow)
-        self._advance(selector, flow)
 
     def _listen(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
         number = flow.stream.fileno()
@@ -256,8 +280,8 @@ class Pump:
 
     def _ignore(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
         if flow.number >= 0:
-            selector.unregister(flow.number)
-            flow.number = -1
+            number, flow.number = flow.number, -1
+            selector.unregister(number)
 
     def _advance(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
         flow.heard = self._ticks()
@@ -288,3 +312,9 @@ class Pump:
         self._flows.discard(flow)
         flow.task.is_over = True
         flow.outlet.resume(flow.task)
+
+    def _break(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
+        """End a flow that crashed; one that crashed at its end is in a worker's hands already."""
+        if not flow.task.is_over:
+            flow.task.cut()
+            self._end(selector, flow)

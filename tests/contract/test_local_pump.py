@@ -1,7 +1,9 @@
 """Streams that the local server forwards without a thread each, over real sockets."""
 
 import contextlib
+import errno
 import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -10,9 +12,10 @@ from typing import Any
 import pytest
 
 from handlers.stream import PUMP
-from infra.local.channel import House
+from infra.local.channel import DoorChannel, House
 from infra.local.doorkeeper import DoorServer
 from infra.local.patience import Patience
+from infra.local.pump import PumpedTask
 from infra.local.server import OPTIONS, listening
 
 HEAD_END = b"\r\n\r\n"
@@ -56,10 +59,35 @@ class Upstream:
         self.closed.set()
 
 
+class Stumbling(Upstream):
+    """A defect: what has come cannot be said."""
+
+    def advance(self) -> bytes:
+        raise RuntimeError("a defect")
+
+
+class Dumbstruck(Upstream):
+    """A defect: there are no words for a silence."""
+
+    def quiet(self) -> bytes:
+        raise RuntimeError("a defect")
+
+
+class Deaf(Upstream):
+    """A defect: the socket that was there for the worker cannot be waited for."""
+
+    asked = False
+
+    def fileno(self) -> int | None:
+        number, self.asked = -1 if self.asked else self.ours.fileno(), True
+        return number
+
+
 class Place:
     """A server whose every request is a stream; `streams` are those that it has begun, `steps` what became of them."""
 
     def __init__(self) -> None:
+        self.kind = Upstream
         self.streams: list[Upstream] = []
         self.steps: list[str] = []
         self._begun = threading.Condition()
@@ -74,7 +102,7 @@ class Place:
 
     def app(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         start("200 OK", [("Content-Type", "text/event-stream")])
-        stream = Upstream(self.steps)
+        stream = self.kind(self.steps)
         environ[PUMP](stream)
         with self._begun:
             self.streams.append(stream)
@@ -224,3 +252,75 @@ def test_a_client_that_does_not_read_stops_its_stream_and_no_other(place: Place)
         read_until(busy, b"word")
         full.other.close()
         assert sent == read_until(lazy, b"end\r\n0\r\n\r\n").count(MARK)
+
+
+# Defects
+
+
+@pytest.mark.parametrize("kind", [Stumbling, Dumbstruck, Deaf])
+def test_a_stream_that_crashes_is_cut_and_no_other(
+    place: Place, kind: type[Upstream], caplog: pytest.LogCaptureFixture
+) -> None:
+    with place.ask() as whole:
+        place.stream().other.sendall(b"one")
+        read_until(whole, b"one")
+        place.kind = kind
+        with place.ask() as cut:
+            wire = b"".join(iter(lambda: cut.recv(65_536), b""))
+        assert not wire.endswith(b"0\r\n\r\n")
+        assert place.stream(1).closed.wait(PATIENCE)
+        place.stream().other.sendall(b"two")
+        place.stream().other.close()
+        read_until(whole, b"end\r\n0\r\n\r\n")
+    assert ["stream.crashed"] == caplog.messages
+    assert place.server.pump.drain(PATIENCE)
+
+
+def test_a_stream_whose_end_crashes_takes_no_other_with_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where the system has no thread left for the worker that ends it."""
+
+    def resume(channel: DoorChannel, task: PumpedTask) -> None:
+        monkeypatch.undo()
+        channel.resume(task)
+        raise RuntimeError("can't start new thread")
+
+    with place.ask() as first, place.ask() as second:
+        place.stream(1).other.sendall(b"one")
+        read_until(second, b"one")
+        monkeypatch.setattr(DoorChannel, "resume", resume)
+        place.stream().other.close()
+        read_until(first, b"end\r\n0\r\n\r\n")
+        place.stream(1).other.close()
+        read_until(second, b"end\r\n0\r\n\r\n")
+    assert ["stream.crashed"] == caplog.messages
+    assert place.server.pump.drain(PATIENCE)
+
+
+@pytest.mark.parametrize("breaks", ["bell", "selector"])
+def test_the_streams_outlive_what_they_are_waited_for_with(
+    place: Place, breaks: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def select(_selector: selectors.BaseSelector, _timeout: float | None) -> None:
+        monkeypatch.undo()
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    pump = place.server.pump
+    with place.ask() as before:
+        place.stream().other.sendall(b"one")
+        read_until(before, b"one")
+        if breaks == "selector":
+            monkeypatch.setattr(selectors.DefaultSelector, "select", select)
+        else:
+            assert pump._bell is not None
+            pump._bell.shutdown(socket.SHUT_RDWR)
+        place.stream().other.sendall(b"two")
+        read_until(before, b"two")
+        with place.ask() as after:
+            place.stream(1).other.sendall(b"word")
+            read_until(after, b"word")
+            for number, connection in enumerate((before, after)):
+                place.stream(number).other.close()
+                read_until(connection, b"end\r\n0\r\n\r\n")
+    assert ["pump.crashed"] == caplog.messages
