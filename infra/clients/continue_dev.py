@@ -8,6 +8,7 @@ from typing import Final
 from core.model import Model
 from infra.clients.paths import Entry
 from infra.clients.plan import (
+    SURFACES,
     Change,
     Client,
     Headless,
@@ -56,7 +57,7 @@ CLIENT: Final = Client(
     name="continue",
     title="Continue",
     plan=plan,
-    surfaces=("chat", "messages", "responses"),
+    surfaces=SURFACES,
     programs=("cn",),
     headless=Headless(
         arguments=("cn", "-p", "{prompt}", "--config", "{file}", "{allow}"),

@@ -7,6 +7,7 @@ from core.model import DialectName
 from infra.clients.plan import (
     KEY_VARIABLE,
     PROVIDER,
+    SURFACES,
     Change,
     Client,
     Headless,
@@ -18,7 +19,6 @@ from infra.clients.plan import (
     output_of,
 )
 
-SURFACES: Final[tuple[DialectName, ...]] = ("chat", "messages", "responses")
 HEAD: Final = "# How GitHub Copilot CLI reaches Copilot Gateway. Read it into your shell: . {path}\n"
 WIRE: Final[dict[DialectName, dict[str, str]]] = {
     "chat": {"COPILOT_PROVIDER_TYPE": "openai", "COPILOT_PROVIDER_WIRE_API": "completions"},

@@ -6,6 +6,7 @@ from typing import Final
 from core.model import DialectName, Model
 from infra.clients.paths import Entry
 from infra.clients.plan import (
+    SURFACES,
     Change,
     Client,
     Headless,
@@ -18,7 +19,6 @@ from infra.clients.plan import (
     title_of,
 )
 
-SURFACES: Final[tuple[DialectName, ...]] = ("chat", "messages", "responses")
 PROVIDERS: Final[dict[DialectName, str]] = {
     "chat": "generic-chat-completion-api",
     "messages": "anthropic",

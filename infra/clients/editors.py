@@ -6,6 +6,7 @@ from core.model import DialectName, Model
 from infra.clients.paths import Entry
 from infra.clients.plan import (
     PROVIDER,
+    SURFACES,
     TITLE,
     Change,
     Client,
@@ -20,7 +21,6 @@ from infra.clients.plan import (
     title_of,
 )
 
-SURFACES: Final[tuple[DialectName, ...]] = ("chat", "messages", "responses")
 # VS Code calls a surface by a name of its own and wants the whole URL.
 VSCODE: Final[dict[DialectName, tuple[str, str]]] = {
     "chat": ("chat-completions", "chat/completions"),

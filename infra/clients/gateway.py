@@ -6,7 +6,8 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Struct
 
-from core.model import DialectName, Model
+from core.model import Model
+from infra.clients.plan import SURFACES
 from infra.smoke import Smoke
 
 
@@ -60,7 +61,6 @@ def models_at(url: str, key: str) -> tuple[Model, ...]:
 
 
 def _model(entry: _Listed) -> Model:
-    known: tuple[DialectName, ...] = ("chat", "messages", "responses")
     return Model(
         id=entry.id,
         name=entry.display_name,
@@ -69,7 +69,7 @@ def _model(entry: _Listed) -> Model:
         else "completion"
         if entry.type == "completion"
         else "chat",
-        dialects=tuple(name for name in known if name in entry.supported_endpoints) or ("chat",),
+        dialects=tuple(name for name in SURFACES if name in entry.supported_endpoints) or ("chat",),
         policy=entry.policy,
         preview=entry.preview,
         context_window=entry.context_window,

@@ -9,6 +9,7 @@ from typing import Final
 from core.model import DialectName, Model
 from infra.clients.plan import (
     PROVIDER,
+    SURFACES,
     TITLE,
     Change,
     Client,
@@ -27,7 +28,6 @@ PACKAGES: Final[dict[DialectName, str]] = {
     "messages": "@ai-sdk/anthropic",
     "responses": "@ai-sdk/openai",
 }
-SURFACES: Final[tuple[DialectName, ...]] = ("chat", "messages", "responses")
 
 
 def provider(situation: Situation) -> dict[str, object]:

@@ -6,6 +6,7 @@ from core.model import DialectName, Model
 from infra.clients.plan import (
     KEY_VARIABLE,
     PROVIDER,
+    SURFACES,
     Change,
     Client,
     Headless,
@@ -17,7 +18,6 @@ from infra.clients.plan import (
     output_of,
 )
 
-SURFACES: Final[tuple[DialectName, ...]] = ("chat", "messages", "responses")
 APIS: Final[dict[DialectName, str]] = {
     "chat": "openai-completions",
     "messages": "anthropic-messages",

@@ -20,6 +20,11 @@ NO_KEY: Final = "no-key-needed"
 USUAL_CONTEXT: Final = 128_000
 USUAL_OUTPUT: Final = 16_384
 
+SURFACES: Final[tuple[DialectName, ...]] = (
+    "chat",
+    "messages",
+    "responses",
+)  # all; an unknown model gets the first
 # A model's own dialect carries more than chat does.
 BEST: Final[tuple[DialectName, ...]] = ("messages", "responses", "chat")
 
