@@ -5,6 +5,13 @@ import threading
 from typing import Self
 
 
+def free_port() -> int:
+    """Return a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
 class Listening:
     """Listens from its making on, serves while it is entered, and leaves when every thread of it has ended."""
 

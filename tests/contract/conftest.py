@@ -18,6 +18,7 @@ from tests.contract.stores import (
     SecretsManagerAdapter,
     StateAdapter,
 )
+from tests.emulators.copilot.certificate import Certificate
 
 ON_AWS = {"dynamodb", "secrets_manager"}
 
@@ -30,6 +31,13 @@ def _marked(names: Iterable[str]) -> list[Any]:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture(scope="module")
+def certificate() -> Iterator[Certificate]:
+    made = Certificate.create()
+    yield made
+    made.remove()
 
 
 @pytest.fixture(params=_marked(STATE_ADAPTERS))

@@ -17,6 +17,7 @@ from core.errors import GatewayError
 from core.model import Model
 from core.outgoing import Outgoing
 from core.settings import Settings
+from tests.listening import free_port
 from tests.unit.copilot.doubles import (
     GITHUB,
     Clock,
@@ -381,8 +382,7 @@ def test_an_impossible_answer_is_an_upstream_error(answer: bytes) -> None:
 
 
 def test_an_unreachable_copilot_is_an_upstream_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        gone = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    gone = f"http://127.0.0.1:{free_port()}"
     with (
         scripted(answers(whole(_granted(gone)))) as github,
         pytest.raises(GatewayError, match="refused") as caught,

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from core.copilot.faults import TransportError
 from core.copilot.github import Answer, GitHub
 from tests.emulators.copilot.certificate import Certificate
+from tests.listening import free_port
 from tests.unit.copilot.doubles import Clock, Script, answers, close, read_request, scripted, whole
 from tests.unit.copilot.tunnels import proxying, secure
 
@@ -163,9 +164,7 @@ def test_every_broken_answer_has_its_kind(script: Script, kind: str) -> None:
 
 
 def test_a_refused_connection_says_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = fault(f"http://127.0.0.1:{port}")
+    error = fault(f"http://127.0.0.1:{free_port()}")
     assert ("connect", "cannot connect to 127.0.0.1: the connection was refused") == (error.kind, str(error))
 
 
@@ -179,13 +178,6 @@ def test_a_header_that_http_forbids_is_not_sent_and_not_shown(value: str) -> Non
     with scripted(answers(whole(b"ok"))) as url, pytest.raises(TransportError) as caught:
         GitHub(now=Clock()).fetch("GET", url, {"authorization": value}, timeout=5)
     assert ("protocol", False) == (caught.value.kind, SECRET in f"{caught.value!r}{caught.value.__cause__!r}")
-
-
-@pytest.fixture(scope="module")
-def certificate() -> Iterator[Certificate]:
-    made = Certificate.create()
-    yield made
-    made.remove()
 
 
 def test_a_chosen_bundle_is_trusted(certificate: Certificate) -> None:
@@ -251,9 +243,7 @@ def test_a_proxy_that_refuses_is_told_without_its_password(certificate: Certific
 
 
 def test_a_proxy_that_is_not_there_is_told_without_its_password(certificate: Certificate) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = fault("https://api.github.com/", through(f"http://me:hush@127.0.0.1:{port}", certificate))
+    error = fault("https://api.github.com/", through(f"http://me:hush@127.0.0.1:{free_port()}", certificate))
     assert str(error) == "cannot connect to api.github.com through the proxy: the connection was refused"
 
 

@@ -6,13 +6,13 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from core.copilot.faults import TransportError
 from core.copilot.transport import RawReply, Transport
 from tests.emulators.copilot.certificate import Certificate
+from tests.listening import free_port
 from tests.unit.copilot.doubles import (
     Clock,
     Script,
@@ -254,18 +254,9 @@ def test_descriptors_above_select_s_limit_work() -> None:
 
 
 def test_a_refused_connection_says_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(TransportError, match="refused") as caught:
-        transport(Clock()).send("GET", f"http://127.0.0.1:{port}", {})
+        transport(Clock()).send("GET", f"http://127.0.0.1:{free_port()}", {})
     assert caught.value.kind == "connect"
-
-
-@pytest.fixture(scope="module")
-def certificate() -> Iterator[Certificate]:
-    made = Certificate.create()
-    yield made
-    made.remove()
 
 
 def test_tls_waits_in_slices_too(certificate: Certificate) -> None:

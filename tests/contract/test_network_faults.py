@@ -15,6 +15,7 @@ from tests.e2e.asking import PATH, SURFACES, ask, error_of, read_stream
 from tests.e2e.hosting import Hosted, Wire, new_fake
 from tests.e2e.upstream import STREAM, Step, Upstream, answer, chunk
 from tests.emulators.copilot import FakeCopilot
+from tests.listening import free_port
 from tests.unit.copilot.doubles import scripted
 
 MODEL = {"chat": "gpt-4.1", "messages": "claude-sonnet-4.6", "responses": "gpt-5.5"}
@@ -74,9 +75,7 @@ def test_a_name_that_nobody_knows(gateway: Start, surface: str, *, stream: bool)
 @every_surface
 @either_way
 def test_a_port_where_nobody_listens(gateway: Start, surface: str, *, stream: bool) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    status, message = failure(gateway(f"http://127.0.0.1:{port}"), surface, stream=stream)
+    status, message = failure(gateway(f"http://127.0.0.1:{free_port()}"), surface, stream=stream)
     assert (502, True) == (status, "the connection was refused" in message), message
 
 

@@ -13,6 +13,7 @@ from core.copilot.faults import TransportError
 from core.copilot.github import GitHub
 from core.copilot.transport import Transport
 from tests.contract.proxying import Authority
+from tests.listening import free_port
 from tests.unit.copilot.doubles import Clock, answers, read_request, scripted, whole
 from tests.unit.copilot.tunnels import proxying
 
@@ -98,9 +99,7 @@ def test_a_bundle_that_is_missing_is_named(ask: Ask, tmp_path: Path) -> None:
 
 
 def test_nobody_listening_is_named(ask: Ask) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = ask(f"https://127.0.0.1:{port}")
+    error = ask(f"https://127.0.0.1:{free_port()}")
     assert ("connect", "network") == (error.kind, error.obstacle)
 
 
@@ -129,9 +128,7 @@ def test_what_a_proxy_answers_is_named(ask: Ask, status: bytes, obstacle: str, h
 
 @pytest.mark.parametrize("name", ["no-such-proxy.invalid", "127.0.0.1"])
 def test_a_proxy_that_is_not_there_is_not_taken_for_the_server(ask: Ask, name: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    error = ask("https://api.github.com", proxies={"https": f"http://me:hush@{name}:{port}"})
+    error = ask("https://api.github.com", proxies={"https": f"http://me:hush@{name}:{free_port()}"})
     assert ("connect", "proxy") == (error.kind, error.obstacle)
     assert "hush" not in error.message
 

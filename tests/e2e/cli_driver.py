@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
+from tests.listening import free_port
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "infra.cli"]
@@ -60,8 +60,7 @@ def offer_code(fake: FakeCopilot, *, interval: int = 1) -> str:
 
 def unreachable(environ: dict[str, str]) -> dict[str, str]:
     """Point the command at a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    nobody = f"http://127.0.0.1:{free_port()}"
     return environ | {"COPILOT_GATEWAY_GITHUB_URL": nobody, "COPILOT_GATEWAY_GITHUB_API_URL": nobody}
 
 

@@ -5,7 +5,6 @@ import os
 import plistlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from tests.e2e.cli_driver import ROOT
 from tests.e2e.hosting import Wire
 from tests.e2e.image import Image
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
+from tests.listening import free_port
 
 UNIT = ROOT / "packaging" / "copilot-gateway.service"
 PLIST = ROOT / "packaging" / "copilot-gateway.plist"
@@ -147,11 +147,6 @@ def built() -> Iterator[Image]:
     shutil.rmtree(root)
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
-
-
 def run_in(made: Image, environ: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         list(command), cwd=made.at, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -165,7 +160,7 @@ def test_the_image_s_steps_make_a_gateway_that_an_unprivileged_user_runs(
     built: Image, fake: FakeCopilot
 ) -> None:
     environ = built.environ(
-        COPILOT_GATEWAY_PORT=free_port(), COPILOT_GATEWAY_GITHUB_URL=fake.github_url,
+        COPILOT_GATEWAY_PORT=str(free_port()), COPILOT_GATEWAY_GITHUB_URL=fake.github_url,
         COPILOT_GATEWAY_GITHUB_API_URL=fake.api_url, COPILOT_GATEWAY_GITHUB_TOKEN=DEMO_TOKEN, HTTPS_PROXY="", NO_PROXY="",
     )  # fmt: skip
     before = built.files()

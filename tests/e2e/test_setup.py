@@ -9,6 +9,7 @@ from tests.e2e.cli_driver import environment, run, store_login, unreachable
 from tests.e2e.conftest import Host
 from tests.e2e.hosting import Wire
 from tests.emulators.copilot import FakeCopilot
+from tests.listening import free_port
 
 CANARY = "cgw_canary0123456789abcdef"
 
@@ -64,12 +65,12 @@ def test_models_are_the_live_ones_and_can_be_chosen(gateway: Wire, environ: dict
 
 def test_without_a_gateway_the_subscription_says_the_models(environ: dict[str, str]) -> None:
     store_login(environ)
-    done = run({**environ, "COPILOT_GATEWAY_PORT": free_port()}, "setup", "llm", "--json")
+    done = run({**environ, "COPILOT_GATEWAY_PORT": str(free_port())}, "setup", "llm", "--json")
     assert (0, "claude-sonnet-5") == (done.returncode, json.loads(done.stdout)["model"])
 
 
 def test_without_gateway_and_login_it_says_what_to_start(environ: dict[str, str]) -> None:
-    done = run({**unreachable(environ), "COPILOT_GATEWAY_PORT": free_port()}, "setup", "codex")
+    done = run({**unreachable(environ), "COPILOT_GATEWAY_PORT": str(free_port())}, "setup", "codex")
     assert (4, True) == (done.returncode, "copilot-gateway start" in done.stderr)
     elsewhere = run(environ, "setup", "codex", "--url", f"http://127.0.0.1:{free_port()}")
     assert (4, True) == (elsewhere.returncode, "Nothing answers" in elsewhere.stderr)
@@ -146,11 +147,3 @@ def test_mistakes_are_one_line_and_exit_code_two(
 ) -> None:
     done = run(environ, "setup", *arguments)
     assert (2, True, False) == (done.returncode, told in done.stderr, "Traceback" in done.stderr)
-
-
-def free_port() -> str:
-    """Return a port where nobody listens."""
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
