@@ -1,6 +1,7 @@
 """Run the gateway for tests: as the real command in its own process, or in this process with chosen settings."""
 
 import json
+import re
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from flask import Flask
 from werkzeug.serving import make_server
 
 from core.settings import Secret, Settings
@@ -47,6 +49,16 @@ def environ_for(fake: FakeCopilot, data: Path, **settings: object) -> dict[str, 
         **{name.upper(): value for name, value in settings.items()},
     }
     return {f"COPILOT_GATEWAY_{name}": str(value) for name, value in named.items()}
+
+
+def routes_of(app: Flask) -> list[tuple[str, str]]:
+    """Return every (method, path) that the app serves, its variables filled in."""
+    return [
+        (method, re.sub(r"<[^>]*>", "gpt-4.1", rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in sorted(rule.methods or ())
+        if method not in {"HEAD", "OPTIONS"}
+    ]
 
 
 class Hosted:

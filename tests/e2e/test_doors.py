@@ -1,6 +1,5 @@
 """Who may come in, what they may learn, and that no door gives a token away."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from core.settings import Secret
 from tests.e2e.asking import PATH, SURFACES, ask, error_of
 from tests.e2e.conftest import Host
-from tests.e2e.hosting import Hosted, Wire
+from tests.e2e.hosting import Hosted, Wire, routes_of
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
 
 KEY = "canary-key-4f9d1c0b7e"
@@ -31,17 +30,6 @@ def locked_url(one_fake: FakeCopilot, tmp_path_factory: pytest.TempPathFactory) 
 def locked(locked_url: str, fake: FakeCopilot) -> Wire:
     """A gateway with a key."""
     return Wire(locked_url)
-
-
-def routes(gateway: Hosted) -> list[tuple[str, str]]:
-    """Return every (method, path) that the app serves, its variables filled in."""
-    found: list[tuple[str, str]] = []
-    for rule in gateway.app.url_map.iter_rules():
-        path = re.sub(r"<[^>]*>", "gpt-4.1", rule.rule)
-        found += [
-            (method, path) for method in sorted(rule.methods or ()) if method not in {"HEAD", "OPTIONS"}
-        ]
-    return found
 
 
 @pytest.mark.parametrize(
@@ -72,7 +60,7 @@ def test_nothing_else_opens(locked: Wire, headers: dict[str, str]) -> None:
 def test_every_route_but_the_open_ones_asks_for_the_key(fake: FakeCopilot, host: Host) -> None:
     gateway = host(api_key=Secret(KEY))
     wire = Wire(gateway.url)
-    asking = [(method, path) for method, path in routes(gateway) if path not in PAGES]
+    asking = [(method, path) for method, path in routes_of(gateway.app) if path not in PAGES]
     for method, path in asking:
         status = wire.send(method, path, {} if method == "POST" else None).status
         assert (status == 200) is (path in OPEN), (method, path)
@@ -162,7 +150,7 @@ def test_no_route_returns_a_token(fake: FakeCopilot, host: Host, caplog: pytest.
     }
     secrets = (DEMO_TOKEN, session, session.split(";")[0], KEY)
     seen = caplog.text
-    for method, path in [*routes(gateway), ("GET", "/token"), ("GET", "/copilot_internal/v2/token")]:
+    for method, path in [*routes_of(gateway.app), ("GET", "/token"), ("GET", "/copilot_internal/v2/token")]:
         answer = wire.send(method, path, {"model": "gpt-4.1"} if method == "POST" else None)
         seen += f"{answer.headers} {answer.body!r}"
     assert [] == [secret for secret in secrets if secret in seen + caplog.text]

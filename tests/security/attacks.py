@@ -1,6 +1,5 @@
 """What attackers know: the routes, what secrets look like, and how to send what no client library would."""
 
-import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from core.settings import Settings
 from handlers import create_app
 from infra.local.services import build_services
+from tests.e2e.hosting import routes_of
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
 
 ROOT = Path(__file__).parents[2]
@@ -27,13 +27,7 @@ def routes() -> list[tuple[str, str]]:
     """Return every (method, path) that the app serves, its variables filled in."""
     with tempfile.TemporaryDirectory() as directory:
         app = create_app(build_services(Settings(data_dir=directory)))
-    found: list[tuple[str, str]] = []
-    for rule in app.url_map.iter_rules():
-        path = re.sub(r"<[^>]*>", "gpt-4.1", rule.rule)
-        found += [
-            (method, path) for method in sorted(rule.methods or ()) if method not in {"HEAD", "OPTIONS"}
-        ]
-    return found
+    return routes_of(app)
 
 
 def secrets_of(fake: FakeCopilot) -> list[str]:
