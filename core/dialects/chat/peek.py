@@ -1,7 +1,6 @@
 """The routing facts of a chat body, read without decoding it."""
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -10,10 +9,7 @@ from core.dialect import Peek
 from core.dialects.chat.reading import check_utf8, first_byte, read
 from core.dialects.chat.schema import NULL
 from core.dialects.chat.thinking import SEALED
-from core.outgoing import Initiator
-
-OPEN: Final = "<system-reminder>"
-CLOSE: Final = "</system-reminder>"
+from core.outgoing import Initiator, without_reminders
 
 
 class _StreamOptions(Struct):
@@ -88,15 +84,7 @@ def _texts(content: Raw, path: str) -> Iterable[str | None]:
 def _only_reminders(texts: Iterable[str | None]) -> bool:
     found = False
     for text in texts:
-        rest = None if text is None else text.strip()
-        if not rest:
-            return False
-        while rest.startswith(OPEN):
-            _, closed, rest = rest.partition(CLOSE)
-            if not closed:
-                return False
-            rest = rest.lstrip()
-        if rest:
+        if not (text and text.strip()) or without_reminders(text):
             return False
         found = True
     return found

@@ -11,7 +11,7 @@ from core.dialects.messages.request_decode import refuse_thread
 from core.dialects.messages.schema import MessageIn, read
 from core.errors import InvalidRequestError
 from core.opaque import PREFIX
-from core.outgoing import Initiator
+from core.outgoing import Initiator, without_reminders
 
 
 class _Body(Struct):
@@ -29,9 +29,6 @@ class _Glance(Struct):
 _body: Final = msgspec.json.Decoder(_Body).decode
 _message: Final = msgspec.json.Decoder(MessageIn).decode
 _glance: Final = msgspec.json.Decoder(_Glance).decode
-
-# Clients put their own remarks beside a tool result in this tag: no human wrote them.
-_REMINDER: Final = ("<system-reminder>", "</system-reminder>")
 
 _SEALED: Final = PREFIX.encode()
 
@@ -74,16 +71,4 @@ def _asked_by(content: str | list[Raw], path: str) -> Initiator:
 def _is_human(block: _Glance) -> bool:
     if block.type == "tool_result":
         return False
-    return block.type != "text" or not _only_reminders(block.text)
-
-
-def _only_reminders(text: str) -> bool:
-    """Tell whether nothing stands outside the reminder tags; one pass, as the text comes from outside."""
-    opening, closing = _REMINDER
-    rest = text.strip()
-    while rest.startswith(opening):
-        _, closed, rest = rest.partition(closing)
-        if not closed:
-            return False
-        rest = rest.lstrip()
-    return not rest
+    return block.type != "text" or bool(without_reminders(block.text))

@@ -7,10 +7,9 @@ from core.dialect import Peek
 from core.dialects.responses.schema import JSON_ERRORS, Absent, ItemPeek, PartPeek, decode_raws
 from core.errors import InvalidRequestError, invalid_json
 from core.opaque import PREFIX
-from core.outgoing import Initiator
+from core.outgoing import Initiator, without_reminders
 
 ARRAY = ord("[")
-REMINDER = ("<system-reminder>", "</system-reminder>")
 MODEL_MISSING = "model is required"
 HIDDEN_ROLES = frozenset({"system", "developer"})
 SEALED = b'"' + PREFIX.encode()
@@ -81,5 +80,4 @@ def _part_text(part: PartPeek) -> str:
 
 
 def _is_reminder(text: str) -> bool:
-    stripped = text.strip()
-    return stripped.startswith(REMINDER[0]) and stripped.endswith(REMINDER[1])
+    return bool(text.strip()) and not without_reminders(text)

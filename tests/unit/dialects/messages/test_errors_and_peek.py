@@ -1,6 +1,7 @@
 """Errors in Anthropic's envelope, and the routing facts of a request."""
 
 import json
+import time
 from typing import Any, get_args
 
 import pytest
@@ -93,6 +94,15 @@ ASSISTANT = {"role": "assistant", "content": "a"}
 def test_the_initiator_is_judged_from_the_last_turn(messages: list[Any], initiator: str) -> None:
     """AC-54."""
     assert MESSAGES.peek(json.dumps({"model": "m", "messages": messages}).encode()).initiator == initiator
+
+
+def test_many_reminders_take_one_pass() -> None:
+    """Twice as many must not take four times as long: these would take a minute."""
+    note = {"type": "text", "text": "<system-reminder></system-reminder>" * 300_000}
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": [RESULT, note]}]}).encode()
+    start = time.process_time()
+    assert MESSAGES.peek(body).initiator == "agent"
+    assert time.process_time() - start < 10
 
 
 def test_model_stream_and_sealed_values_are_seen() -> None:

@@ -9,10 +9,8 @@ from core.errors import GatewayError, InvalidRequestError, UnsupportedFeatureErr
 from tests.unit.dialects.responses.shapes import body
 
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "x"}
-REMINDER = {
-    "role": "user",
-    "content": [{"type": "input_text", "text": " <system-reminder>x</system-reminder>\n"}],
-}
+NOTE = "<system-reminder>x</system-reminder>"
+REMINDER = {"role": "user", "content": [{"type": "input_text", "text": f" {NOTE}\n"}]}
 HUMAN = {"type": "message", "role": "user", "content": "do it"}
 PICTURE = {"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]}
 SYSTEM = {"role": "developer", "content": "rules"}
@@ -29,6 +27,7 @@ SYSTEM = {"role": "developer", "content": "rules"}
         ([OUTPUT, HUMAN], "user"),
         ([OUTPUT, PICTURE], "user"),
         ([HUMAN, REMINDER, SYSTEM], "user"),
+        ([OUTPUT, {"role": "user", "content": f"{NOTE} and then? {NOTE}"}], "user"),
         ([HUMAN, {"role": "assistant", "content": "x"}], "agent"),
         ([HUMAN, {"type": "reasoning"}], "agent"),
         ([{"type": "additional_tools"}, HUMAN], "user"),
