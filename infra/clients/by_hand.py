@@ -24,10 +24,7 @@ def plan_cursor(situation: Situation) -> Plan:
         f"Add Custom Model: {situation.main.id}, and {situation.small.id}; turn them on and press Verify.",
     ]
     if _is_local(situation.url):
-        steps.insert(
-            0,
-            PUBLIC,
-        )
+        steps.insert(0, PUBLIC)
     return Plan(steps=tuple(steps), needs_variable=False)
 
 

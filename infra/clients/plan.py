@@ -20,11 +20,8 @@ NO_KEY: Final = "no-key-needed"
 USUAL_CONTEXT: Final = 128_000
 USUAL_OUTPUT: Final = 16_384
 
-SURFACES: Final[tuple[DialectName, ...]] = (
-    "chat",
-    "messages",
-    "responses",
-)  # all; an unknown model gets the first
+# All; an unknown model gets the first.
+SURFACES: Final[tuple[DialectName, ...]] = ("chat", "messages", "responses")
 # A model's own dialect carries more than chat does.
 BEST: Final[tuple[DialectName, ...]] = ("messages", "responses", "chat")
 
