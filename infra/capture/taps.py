@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from core.copilot.faults import TransportError
 from core.copilot.transport import Pending, RawReply, Transport
+from handlers.stream import PUMP
 from infra.capture.recording import CURRENT, Message, Recording
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ log = logging.getLogger("gateway")
 
 # Whoever has no key may not fill the directory.
 _TURNED_AWAY: Final = frozenset({401, 403})
-# Where a server offers to forward a stream itself.
-_PUMP: Final = "gateway.pump"
 
 Keep = Callable[[Recording, str], None]
 Result = TypeVar("Result")
@@ -56,7 +55,7 @@ class CapturedApp:
         CURRENT.set(recording)
         reply = _Reply(recording, self._keep)
         # A server that forwards streams behind the app's back would leave nothing to be heard.
-        heard = {name: value for name, value in environ.items() if name != _PUMP}
+        heard = {name: value for name, value in environ.items() if name != PUMP}
         try:
             reply.body = self._app(heard, reply.starting(start_response))
         except BaseException:
