@@ -22,6 +22,8 @@ SYNONYMS: Final = {"gh_token": "github_token"}
 # What other tools keep a GitHub token in. Only tokens of an OAuth app can be exchanged for Copilot's.
 AMBIENT_TOKENS: Final = ("GH_TOKEN", "GITHUB_TOKEN")
 OAUTH_PREFIXES: Final = ("gho_", "ghu_")
+# Hosts that are all addresses of this machine, and how its own clients reach a server that listens on them.
+ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 _FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
 _SECRETS: Final = frozenset(name for name, field in _FIELDS.items() if field.type is Secret)

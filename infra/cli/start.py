@@ -1,7 +1,7 @@
 """`copilot-gateway start`: serve the gateway; log in first if needed."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,14 +17,12 @@ from infra.cli.notice import NOTICE
 from infra.cli.options import settings, show_token_option, verbose_option
 from infra.cli.session import Session
 from infra.local.patience import Patience
-from infra.settings import check_exposure
+from infra.settings import ANY_ADDRESS, check_exposure
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from handlers.services import Services
-
-ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how clients here reach them
 
 
 @click.command("start")

@@ -22,13 +22,12 @@ from infra.doctor.findings import Check, Dubious, Wrong
 from infra.local import private
 from infra.local.server import ListenError, listening
 from infra.local.state import STATE_FILE, SqliteStateStore
-from infra.settings import FILE_NAME, SettingsError, check_exposure, load_settings
+from infra.settings import ANY_ADDRESS, FILE_NAME, SettingsError, check_exposure, load_settings
 
 LEAST_SPACE: Final = 50 * 1024 * 1024  # bytes: less is soon gone
 PATIENCE: Final = 5.0  # seconds, for a neighbour on this machine
 SHARED: Final = "Run `chmod 700 {}`, or set COPILOT_GATEWAY_DATA_DIR to a directory of your own."
 DAMAGED: Final = "Move {} away together with its -wal and -shm files; the next start makes a new one (keys must be made anew)."
-ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach a server that listens on all
 
 
 class Machine:
