@@ -29,7 +29,7 @@ CHROMIUM := { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "Inst
 	test-clients test-browser test-aws test-packaging test-api docs reference fuzz soak mutants bench bench-lambda guard lock lock-clients clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 # Use
 
