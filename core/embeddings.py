@@ -95,12 +95,15 @@ def with_texts(request: EmbeddingsRequest, model_id: str) -> EmbeddingsRequest:
     return replace(request, inputs=inputs)
 
 
-def encode_batches(request: EmbeddingsRequest, model_id: str, batch: int | None) -> Iterator[bytes]:
-    """Yield the bodies for upstream, each with at most `batch` inputs."""
+def encode_batches(
+    request: EmbeddingsRequest, model_id: str, batch: int | None
+) -> Iterator[tuple[bytes, int]]:
+    """Yield the bodies for upstream and how many inputs each has, at most `batch`."""
     size = batch or DEFAULT_BATCH
     dimensions = UNSET if request.dimensions is None else request.dimensions
     for start in range(0, len(request.inputs), size):
-        yield msgspec.json.encode(_UpstreamBody(model_id, request.inputs[start : start + size], dimensions))
+        inputs = request.inputs[start : start + size]
+        yield msgspec.json.encode(_UpstreamBody(model_id, inputs, dimensions)), len(inputs)
 
 
 def decode_reply(body: bytes, expected: int) -> EmbeddingsReply:

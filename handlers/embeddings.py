@@ -26,13 +26,10 @@ def create() -> Response:
     sent = embeddings.with_texts(asked, model.id)
     about.model = model.id
     admit(about)
-    replies: list[embeddings.EmbeddingsReply] = []
-    left = len(asked.inputs)
-    for body in embeddings.encode_batches(sent, model.id, model.max_inputs):
-        reply = ask(given.copilot, Outgoing(path="/embeddings", body=body))
-        expected = min(left, model.max_inputs or embeddings.DEFAULT_BATCH)
-        replies.append(embeddings.decode_reply(reply, expected))
-        left -= expected
+    replies = [
+        embeddings.decode_reply(ask(given.copilot, Outgoing(path="/embeddings", body=body)), count)
+        for body, count in embeddings.encode_batches(sent, model.id, model.max_inputs)
+    ]
     note_usage(about, embeddings.usage_of(replies), model.prices)
     headers = {"x-gateway-model": model.id, **usage_headers(about)}
     return Response(embeddings.encode_response(replies, asked), mimetype=JSON, headers=headers)

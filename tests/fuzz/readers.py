@@ -109,7 +109,7 @@ def hold_embeddings(body: bytes) -> None:
     if error is not None:
         check_refusal(BY_NAME["chat"], error)
     if request is not None:
-        sent = [json.loads(batch) for batch in embeddings.encode_batches(request, "m", 2)]
+        sent = [json.loads(batch) for batch, _ in embeddings.encode_batches(request, "m", 2)]
         assert [item for batch in sent for item in batch["input"]] == request.inputs
     reply, _ = tried(embeddings.decode_reply, body, 2)
     if reply is not None:

@@ -20,7 +20,7 @@ def body(**members: object) -> bytes:
 )
 def test_input_becomes_a_list(asked: object, sent: object) -> None:
     """AC-64."""
-    (batch,) = encode_batches(decode_request(body(input=asked, dimensions=8)), "m", None)
+    ((batch, _),) = encode_batches(decode_request(body(input=asked, dimensions=8)), "m", None)
     assert {"model": "m", "input": sent, "dimensions": 8} == msgspec.json.decode(batch)
 
 
@@ -94,8 +94,8 @@ def test_ids_that_are_no_text_name_their_place(asked: object, param: str) -> Non
 
 def test_batches_are_split_and_joined_in_order() -> None:
     asked = decode_request(body(input=["a", "b", "c"]))
-    assert [["a", "b"], ["c"]] == [
-        msgspec.json.decode(part)["input"] for part in encode_batches(asked, "m", 2)
+    assert [(["a", "b"], 2), (["c"], 1)] == [
+        (msgspec.json.decode(part)["input"], count) for part, count in encode_batches(asked, "m", 2)
     ]
     replies = [
         decode_reply(
