@@ -9,53 +9,13 @@ import re
 from typing import Final
 
 # Members whose texts are the protocol's own, or names.
-_KEPT: Final = frozenset(
-    {
-        *(
-            "type",
-            "role",
-            "object",
-            "status",
-            "event",
-            "code",
-            "param",
-            "message",
-            "phase",
-            "finish_reason",
-            "reason",
-        ),
-        *(
-            "stop_reason",
-            "id",
-            "call_id",
-            "tool_call_id",
-            "tool_use_id",
-            "item_id",
-            "response_id",
-            "model",
-            "name",
-        ),
-        *(
-            "previous_response_id",
-            "stop",
-            "stop_sequence",
-            "stop_sequences",
-            "required",
-            "media_type",
-            "service_tier",
-        ),
-        *(
-            "detail",
-            "effort",
-            "verbosity",
-            "include",
-            "tool_choice",
-            "encoding_format",
-            "truncation",
-            "obfuscation",
-        ),
-    }
-)
+_KEPT: Final = frozenset({
+    "type", "role", "object", "status", "event", "code", "param", "message", "phase", "finish_reason",
+    "reason", "stop_reason", "id", "call_id", "tool_call_id", "tool_use_id", "item_id", "response_id",
+    "model", "name", "previous_response_id", "stop", "stop_sequence", "stop_sequences", "required",
+    "media_type", "service_tier", "detail", "effort", "verbosity", "include", "tool_choice",
+    "encoding_format", "truncation", "obfuscation",
+})  # fmt: skip
 # Texts that say nothing of anybody, wherever they stand.
 _WORDS: Final = frozenset({"auto", "none", "any", "all", "ephemeral", "5m", "1h", "concise", "detailed"})
 # Members with a tool's input, or with whatever a client likes.

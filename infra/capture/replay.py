@@ -24,15 +24,8 @@ from infra.local.services import build_services
 
 # What says how a request was answered; other headers are of the moment.
 _TELLING: Final = (
-    *(
-        "content-type",
-        "retry-after",
-        "x-gateway-model",
-        "x-gateway-upstream",
-        "x-gateway-losses",
-        "x-gateway-repairs",
-    ),
-)
+    "content-type", "retry-after", "x-gateway-model", "x-gateway-upstream", "x-gateway-losses", "x-gateway-repairs",
+)  # fmt: skip
 # The client's own that would not be let in, or that the transport makes.
 _LEFT_OUT: Final = frozenset(
     {"host", "origin", "referer", "content-length", "connection", "expect", "transfer-encoding"}
