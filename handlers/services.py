@@ -1,6 +1,5 @@
 """What the handlers were given: built by a composition root, kept in `app.extensions`."""
 
-import time
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -50,13 +49,13 @@ class Services(Struct, frozen=True, kw_only=True):
     keys: KeyRing | None
     gates: tuple[Gate, ...]
     now: Callable[[], float]
+    ticks: Callable[[], float]
     new_id: Callable[[str], str]
     breaker: Breaker | None = None
     approvals: Approvals | None = None
     ledger: Ledger
     observers: tuple[Observer, ...] = ()
     under_way: set[str] = field(default_factory=set[str])
-    ticks: Callable[[], float] = time.perf_counter
 
 
 def services() -> Services:

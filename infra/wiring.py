@@ -76,6 +76,7 @@ def join(
         observers=(ledger.observe, *observers),
         ledger=ledger,
         now=time.time,
+        ticks=time.perf_counter,
         new_id=_new_id,
     )
 
