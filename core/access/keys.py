@@ -11,7 +11,7 @@ STATIC_KEY_NAME: Final = "static"
 
 
 class KeyRing(Protocol):
-    """Whatever knows the keys: the one from the settings, later also the managed ones."""
+    """Whatever knows keys: the one from the settings, or the managed ones."""
 
     def authenticate(self, presented: str) -> Caller | None:
         """Return whose key this is, or None when it is not valid."""
