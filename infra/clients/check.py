@@ -4,7 +4,7 @@ import http.client
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,12 +28,14 @@ FOLDERS: Final = (
     "LLM_USER_PATH", "PI_CODING_AGENT_DIR", "CONTINUE_GLOBAL_DIR", "APPDATA", "LOCALAPPDATA",
 )  # fmt: skip
 
+Mark = Literal["ok", "FAILED", "skipped"]
+
 
 class Finding(Struct, frozen=True):
     """What one check found."""
 
     name: str
-    mark: Literal["ok", "FAILED", "skipped"]
+    mark: Mark
     told: str
 
 
@@ -97,24 +99,32 @@ def arguments(headless: Headless, plan: Plan, prompt: str, *, allow: bool = Fals
 def _requests(client: Client, situation: Situation) -> Iterator[Finding]:
     probe = Smoke(situation.url, _sent_key(situation))
     if client.lists_models:
-        reply = probe.models_reply()
-        mark: Literal["ok", "FAILED"] = "ok" if reply.status == HTTPStatus.OK else "FAILED"
-        yield Finding("GET /v1/models", mark, reply.says() if mark == "FAILED" else "the models are listed")
+        yield _tried("GET /v1/models", lambda: _listing(probe))
     surface = native(situation.main, client.surfaces)
-    path, headers, body, ending = REQUESTS[surface]
-    name = f"POST {path}"
-    sent = json.dumps({"model": situation.main.id, "stream": True, **body}).encode()
+    yield _tried(f"POST {REQUESTS[surface][0]}", lambda: _answer(probe, surface, situation.main.id))
+
+
+def _tried(name: str, look: Callable[[], tuple[Mark, str]]) -> Finding:
     try:
-        reply = probe.ask("POST", path, {**headers, **_credentials(surface, probe.key)}, sent)
+        return Finding(name, *look())
     except (OSError, http.client.HTTPException) as error:
-        yield Finding(name, "FAILED", f"the connection broke: {type(error).__name__} {error}")
-        return
+        return Finding(name, "FAILED", f"the connection broke: {type(error).__name__} {error}")
+
+
+def _listing(probe: Smoke) -> tuple[Mark, str]:
+    reply = probe.models_reply()
+    return ("ok", "the models are listed") if reply.status == HTTPStatus.OK else ("FAILED", reply.says())
+
+
+def _answer(probe: Smoke, surface: DialectName, model: str) -> tuple[Mark, str]:
+    path, headers, body, ending = REQUESTS[surface]
+    sent = json.dumps({"model": model, "stream": True, **body}).encode()
+    reply = probe.ask("POST", path, {**headers, **_credentials(surface, probe.key)}, sent)
     if reply.status != HTTPStatus.OK:
-        yield Finding(name, "FAILED", f"{situation.main.id}: {reply.says()}")
-    elif ending not in reply.body:
-        yield Finding(name, "FAILED", f"{situation.main.id}: the stream did not end as it should")
-    else:
-        yield Finding(name, "ok", f"{situation.main.id} streams an answer, tools on offer")
+        return "FAILED", f"{model}: {reply.says()}"
+    if ending not in reply.body:
+        return "FAILED", f"{model}: the stream did not end as it should"
+    return "ok", f"{model} streams an answer, tools on offer"
 
 
 def _sent_key(situation: Situation) -> str:

@@ -118,6 +118,15 @@ def test_a_client_that_is_not_installed_is_checked_by_its_requests(
         assert (0, ["skipped"] + ["ok"] * count) == (done.returncode, marks), done.stdout
 
 
+def test_requests_that_nothing_answers_are_failures(environ: dict[str, str]) -> None:
+    store_login(environ)
+    done = run({**environ, "COPILOT_GATEWAY_PORT": str(free_port())}, "setup", "xcode", "--check", "--json")
+    told = [
+        (finding["mark"], finding["told"].partition(":")[0]) for finding in json.loads(done.stdout)["checks"]
+    ]
+    assert (1, [("FAILED", "the connection broke")] * 2) == (done.returncode, told[1:])
+
+
 def test_a_client_that_does_not_answer_is_a_failure(
     gateway: Wire, environ: dict[str, str], tmp_path: Path
 ) -> None:
