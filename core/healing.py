@@ -26,12 +26,6 @@ class HealingCall:
         self._pending = copilot.begin(call.outgoing, wanted=wanted)
         self._healed = False
 
-    def open(self) -> UpstreamReply:
-        """Wait for the head of a successful reply. Raises `GatewayError`."""
-        while (reply := self.wait(self._copilot.settings.first_byte_timeout)) is None:
-            pass
-        return reply
-
     def wait(self, timeout: float) -> UpstreamReply | None:
         """Wait for up to `timeout` silent seconds; None while upstream is silent. Raises `GatewayError`."""
         try:

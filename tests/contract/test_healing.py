@@ -60,8 +60,14 @@ def begin(given: Services, surface: str, body: dict[str, Any]) -> HealingCall:
     return HealingCall(given.copilot, call)
 
 
+def opened(healing: HealingCall) -> UpstreamReply:
+    while (reply := healing.wait(60)) is None:
+        pass
+    return reply
+
+
 def finish(healing: HealingCall) -> UpstreamReply:
-    reply = healing.open()
+    reply = opened(healing)
     reply.read_all()
     reply.close()
     return reply
@@ -206,7 +212,7 @@ def test_a_second_refusal_is_final(fake: FakeCopilot, start: Start) -> None:
     refuse(fake, 400, "top_k: Extra inputs are not permitted", nth=2)
     healing = begin(start(), "messages", claude(temperature=0.5, top_k=3))
     with pytest.raises(GatewayError, match="top_k"):
-        healing.open()
+        opened(healing)
     assert [(0.5, 3), (None, 3)] == [
         (body.get("temperature"), body["top_k"]) for body in sent(fake, PATH["messages"])
     ]
@@ -216,7 +222,7 @@ def test_a_failure_of_the_healed_call_is_told_as_it_is(fake: FakeCopilot, start:
     refuse(fake, 400, "`temperature` is deprecated for this model.")
     refuse(fake, 429, "slow down", "rate_limited", nth=2)
     with pytest.raises(GatewayError) as caught:
-        begin(start(), "messages", claude(temperature=0.5)).open()
+        opened(begin(start(), "messages", claude(temperature=0.5)))
     assert ("rate_limit", 2) == (caught.value.kind, len(fake.requests(PATH["messages"])))
 
 
@@ -241,7 +247,7 @@ def test_what_no_repair_helps_is_never_sent_changed(
     refuse(fake, status, message, code, times=0)
     healing = begin(start(), "messages", claude(temperature=0.5))
     with pytest.raises(GatewayError):
-        healing.open()
+        opened(healing)
     assert {0.5} == {body["temperature"] for body in sent(fake, PATH["messages"])}
     assert () == healing.call.repairs
 
