@@ -102,10 +102,7 @@ class CopilotClient:
         return reply
 
     def post_json(self, path: str, body: bytes) -> bytes:
-        """Post a small JSON request and return the whole reply: embeddings, `/models/session`, token counting.
-
-        Raises GatewayError. The gateway asks for these itself, so they are marked `agent`.
-        """
+        """Post a small JSON request of the gateway's own, so marked `agent`, and return the whole reply; raises GatewayError."""
         return self.open(Outgoing(path=path, body=body, initiator="agent")).read_all()
 
     def get(self, path: str, *, patience: float | None = None) -> bytes:
