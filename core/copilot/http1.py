@@ -6,7 +6,7 @@ gives all body bytes of one network read at once, and cannot lose its place when
 
 import re
 from collections.abc import Mapping
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 from core.copilot.faults import TransportError
@@ -34,7 +34,7 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-class _State(Enum):
+class _State(IntEnum):  # as a key an Enum is hashed in Python, several times an event
     HEAD = auto()
     LENGTH = auto()
     CHUNK_SIZE = auto()
