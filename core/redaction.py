@@ -105,7 +105,7 @@ def _without_secrets(text: str, stand_in: Callable[[str], str]) -> str:
         if secret in text:
             text = text.replace(secret, stand_in(secret))
     lowered = text.lower()
-    if not any(mark in lowered for mark in _MARKS):
+    if not any(map(lowered.__contains__, _MARKS)):
         return text
 
     def hidden(match: re.Match[str]) -> str:

@@ -11,11 +11,11 @@ import click
 import msgspec
 
 from core.redaction import redact
-from infra.cli.console import say
+from infra.cli.console import is_coloured, say
 from infra.cli.exits import CommandError
 from infra.cli.options import settings
 from infra.cli.stage import Place, find_stage, open_account, stage_options
-from infra.logs.setup import is_coloured, log_path
+from infra.logs.setup import log_path
 
 if TYPE_CHECKING:
     from infra.logs.reading import Line

@@ -10,6 +10,7 @@ OURS: Final = ("gateway", "core", "handlers", "infra")
 # A call as `log.info("copilot.retry status=%d id=%s", ...)`: the names stand in the text, the values beside it.
 _TEMPLATE: Final = re.compile(r"([a-z_]+(?:\.[a-z_]+)+)((?: [a-z_]+=%[0-9.]*[a-z])*)")
 _NAME: Final = re.compile(r" ([a-z_]+)=%")
+_ENDING: Final = re.compile(r"""[\s"'=]""")  # where a value that is not quoted would seem to end
 
 
 class Members(dict[str, object]):
@@ -22,7 +23,7 @@ class Members(dict[str, object]):
 def spelled(value: object) -> str:
     """Return a value as text for people, quoted where its end would not show."""
     text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    return repr(text) if not text or re.search(r"""[\s"'=]""", text) else text
+    return repr(text) if not text or _ENDING.search(text) else text
 
 
 def read(record: logging.LogRecord) -> tuple[str, dict[str, object]]:

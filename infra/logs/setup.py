@@ -1,13 +1,13 @@
 """Where the log goes: stderr, and a file while the gateway serves."""
 
 import logging
-import os
 import sys
 import threading
 from pathlib import Path
 from typing import Final, TextIO
 
 from core.settings import Settings
+from infra.cli.console import is_coloured
 from infra.local.private import ensure_directory
 from infra.logs.formats import JsonFormatter
 from infra.logs.records import OURS
@@ -56,11 +56,6 @@ def _terminal(settings: Settings, stream: TextIO) -> logging.Handler:
     as_json = settings.log_format == "json"
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter(coloured=is_coloured(stream)))
     return handler
-
-
-def is_coloured(stream: TextIO) -> bool:
-    """Say whether colours are wanted there: on a terminal, unless NO_COLOR says no."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _file(settings: Settings, path: Path) -> logging.Handler:

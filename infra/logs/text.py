@@ -39,7 +39,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _indented(text: str) -> str:
-    return "".join(f"\n    {line}" for line in plain(redact(text)).splitlines())
+    return "".join(f"\n    {line}" for line in plain(redact(text)).splitlines()) if text else ""
 
 
 def _colour(text: str, level: str) -> str:

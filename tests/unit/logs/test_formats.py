@@ -13,10 +13,10 @@ from core.access.caller import Caller
 from core.canonical import Usage
 from core.exchange import Exchange
 from core.settings import Secret
+from infra.cli.console import is_coloured
 from infra.logs.formats import JsonFormatter
 from infra.logs.records import Members
 from infra.logs.requests import log_request, members
-from infra.logs.setup import is_coloured
 from infra.logs.text import TextFormatter
 
 
