@@ -11,6 +11,7 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 
 from handlers.guard import FAULT, WITHHELD
 from handlers.record import LATER
+from handlers.stream import Stream
 from infra.local.patience import Patience, Phase, Watch
 from infra.local.pump import HandedOver, Pump, PumpedTask
 from infra.local.server import CLIENT_GONE
@@ -253,6 +254,8 @@ class DoorChannel(HTTPChannel):
         try:
             super().service()
         except HandedOver as handed:
+            # What came with upstream's head need not wait for another thread.
+            handed.task.say(cast("Stream", handed.task.stream).advance())
             self._pump.take(handed.task)
         else:
             self._after()

@@ -109,6 +109,12 @@ class PumpedTask(WSGITask):
         if outlet.held:  # the answer has no body
             outlet.push(b"")
 
+    def say(self, piece: bytes) -> None:
+        """Send a piece of the stream, and the head before the first one."""
+        wire = self.head() + self.framed(piece)
+        if wire:
+            cast("Outlet", self.channel).push(wire)
+
     def framed(self, piece: bytes) -> bytes:
         """Return a piece of the answer as it goes on the wire."""
         if not piece or not self.chunked_response:
@@ -299,9 +305,7 @@ class Pump:
             self._say(selector, flow, flow.stream.quiet())
 
     def _say(self, selector: selectors.BaseSelector, flow: _Flow, piece: bytes) -> None:
-        wire = flow.task.head() + flow.task.framed(piece)
-        if wire:
-            flow.outlet.push(wire)
+        flow.task.say(piece)
         if flow.stream.over or not flow.outlet.connected:
             self._end(selector, flow)
         elif flow.outlet.is_full:
