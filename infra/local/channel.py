@@ -1,5 +1,6 @@
 """One connection of the local server: its requests are judged by their heads, and it may not be slow for ever."""
 
+import logging
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from waitress.channel import ClientDisconnected, HTTPChannel
 
 from handlers.guard import FAULT, WITHHELD
 from handlers.record import LATER
-from handlers.stream import Stream
 from infra.local.patience import Patience, Phase, Watch
 from infra.local.pump import HandedOver, Pump, PumpedTask
 from infra.local.server import CLIENT_GONE
@@ -19,6 +19,8 @@ from infra.local.strict_http import StrictParser
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+log = logging.getLogger("gateway")
 
 # By its head alone: how many bytes of body a request may send, 0 where it is refused.
 Allowance = Callable[["WSGIEnvironment"], int]
@@ -254,11 +256,19 @@ class DoorChannel(HTTPChannel):
         try:
             super().service()
         except HandedOver as handed:
-            # What came with upstream's head need not wait for another thread.
-            handed.task.say(cast("Stream", handed.task.stream).advance())
-            self._pump.take(handed.task)
+            self._hand_over(handed.task)
         else:
             self._after()
+
+    def _hand_over(self, task: PumpedTask) -> None:
+        try:
+            self._pump.take(task)
+        except Exception:
+            log.exception("stream.crashed")
+            task.is_over = True
+            task.cut()
+            self._pumped = task
+            self._conclude(task)
 
     def _conclude(self, task: PumpedTask) -> None:
         """End a request whose stream is over."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import socket
 
     from _typeshed.wsgi import WSGIApplication
+
+log = logging.getLogger("gateway")
 
 # select() on Windows ends at 512 sockets.
 CONNECTIONS: Final = 500 if sys.platform == "win32" else 2048
@@ -52,6 +55,16 @@ class Workers(ThreadedTaskDispatcher):
                 is_short = len(self.queue) > hired - self.active_count and hired < self._most
             if is_short:
                 self.set_thread_count(hired + 1)
+
+    def start_new_thread(self, target: Any, thread_no: int) -> None:
+        """Start a thread. Where the system gives none, those there are have to do, and the next task asks again."""
+        try:
+            super().start_new_thread(target, thread_no)
+        except RuntimeError as error:
+            log.warning("server.no_thread reason=%s", error)
+            # waitress has the lock, has noted the thread before it starts, and counts it as busy right after.
+            self.threads.discard(thread_no)
+            self.active_count -= 1
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:  # noqa: FBT001, FBT002 - waitress's
         """Let open replies end, for `timeout` seconds in all; return whether requests were cancelled."""

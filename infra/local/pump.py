@@ -197,12 +197,16 @@ class Pump:
         self._counted = threading.Condition()
 
     def take(self, task: PumpedTask) -> None:
-        """Go on with a task's stream."""
+        """Go on with a task's stream. What came with upstream's head is said here: it need not wait for another thread.
+
+        Raises RuntimeError when the system gives no thread. The stream counts even then, until it has `ended`.
+        """
         with self._counted:
+            self._count += 1
             if self._thread.ident is None:
                 self._thread.start()
-            self._count += 1
-            self._new.append(task)
+        task.say(cast("Stream", task.stream).advance())
+        self._new.append(task)
         self.ring()
 
     def ended(self) -> None:

@@ -324,3 +324,43 @@ def test_the_streams_outlive_what_they_are_waited_for_with(
                 place.stream(number).other.close()
                 read_until(connection, b"end\r\n0\r\n\r\n")
     assert ["pump.crashed"] == caplog.messages
+
+
+def refuse_thread(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the system have no thread left for the next one of this name."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(name):
+            monkeypatch.undo()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_a_stream_is_cut_where_there_is_no_thread_for_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_thread(monkeypatch, "pump")
+    with place.ask() as cut, place.ask() as whole:
+        wire = b"".join(iter(lambda: cut.recv(65_536), b""))
+        assert not wire.endswith(b"0\r\n\r\n")
+        place.stream(1).other.close()
+        read_until(whole, b"end\r\n0\r\n\r\n")
+    assert ["stream.crashed"] == caplog.messages
+    assert place.server.pump.drain(PATIENCE)
+
+
+def test_a_request_waits_where_there_is_no_thread_for_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_thread(monkeypatch, "waitress")
+    with place.ask() as first, place.ask() as second:
+        for number in range(2):
+            place.stream(number).other.close()
+        for connection in (first, second):
+            read_until(connection, b"end\r\n0\r\n\r\n")
+    assert ["server.no_thread reason=can't start new thread"] == caplog.messages
+    counted = {f"waitress-{number}" for number in place.server.task_dispatcher.threads}
+    assert counted <= {thread.name for thread in threading.enumerate()}
