@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from benchmarks import codecs, measures, page
 from benchmarks.lanes import LANES, MAIN, WrongError
 from benchmarks.load import together
 from benchmarks.measures import CLIENTS, FLOODS, PACED, Bench, Size
-from benchmarks.processes import CORES, Gateway, running
+from benchmarks.processes import CORES, Gateway, Hop, running
 
 QUICK = Size(turns=5, events=500, seconds=0.2, rounds=1)
 FOUND = Path(__file__).with_name("results.json")
@@ -69,9 +70,25 @@ def plain(bench: Bench) -> dict[str, Figures]:
     }
 
 
+def hop(bench: Bench) -> dict[str, Figures]:
+    """What a process costs that only forwards bytes: nothing in the gateway's place can add less."""
+    lane = MAIN[0]
+    process = Hop(bench.upstream(lane))
+    try:
+        bare = replace(bench, hop=process.target)
+        found = {"short answers": measures.latency(bare, lane)}
+        for streams, events, gap in PACED:
+            count = events if bench.size.rounds > 1 else 5
+            found[f"paced, {streams}"] = measures.paced(bare, lane, streams, count, gap)
+    finally:
+        process.stop()
+    return found
+
+
 GROUPS: dict[str, tuple[str, Callable[[Bench], dict[str, Figures]]]] = {
     "latency": ("First word and whole answer, each lane", latency),
     "paced": ("Delay of events at a walking pace", paced),
+    "hop": ("A bare hop in the gateway's place", hop),
     "flood": ("Events as fast as they go", floods),
     "plain": ("Complete answers a second", plain),
 }

@@ -93,7 +93,8 @@ def grid(figures: dict[str, dict[str, float]]) -> list[str]:
 
 TITLES = {
     "latency": "Milliseconds of an answer of ten words: its first word and its end when streamed, and the complete one",
-    "paced": "Milliseconds of delay of an event, by lane and streams; of the first word, how many times as late as direct",
+    "paced": "Milliseconds of delay of an event, by lane and streams; later: from the sixth word on; of the first word, how many times as late as direct",
+    "hop": "The same of a process that only forwards bytes, in the gateway's place: chat, by streams",
     "flood": "Events a second, by lane and streams",
     "plain": "Complete answers a second, by lane and clients",
     "codecs": "Microseconds of CPU: a stream's event in each lane, and a whole request, without server and network",

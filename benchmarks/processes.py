@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -151,6 +152,15 @@ class Gateway(Process):
         super().__init__(["-m", "infra.cli", "start", "--port", "0"], environ, 0)
         at = urlsplit(self.wait_for(READY))
         self.target = Target(str(at.hostname), at.port or 80)
+
+
+class Hop(Process):
+    """A process that only forwards bytes, in the gateway's place."""
+
+    def __init__(self, upstream: Target) -> None:
+        super().__init__(["-m", "benchmarks.hop", upstream.host, str(upstream.port)], dict(os.environ), 0)
+        at = urlsplit(self.wait_for(READY))
+        self.target = replace(upstream, host=str(at.hostname), port=at.port or 80)
 
 
 @contextlib.contextmanager
