@@ -147,7 +147,12 @@ class Gateway(Process):
             "GITHUB_TOKEN": fake.urls["github_token"],
             "DATA_DIR": str(home),
         }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("COPILOT_GATEWAY_")}
+        # Some who develop let Python compile everything at each start; users do not.
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("COPILOT_GATEWAY_") and name != "PYTHONDONTWRITEBYTECODE"
+        }
         environ = kept | {f"COPILOT_GATEWAY_{name}": value for name, value in named.items()}
         super().__init__(["-m", "infra.cli", "start", "--port", "0"], environ, 0)
         at = urlsplit(self.wait_for(READY))
