@@ -3,11 +3,11 @@
 import msgspec
 from flask import Blueprint, Response
 
-from core.dialects.chat import CHAT
 from core.errors import GatewayError
 from core.ledger.report import Report, report
 from core.ports import StoreError
-from handlers.record import exchange, note_error
+from handlers.errors import render
+from handlers.record import exchange
 from handlers.reply import JSON
 from handlers.services import services
 
@@ -18,20 +18,19 @@ bp = Blueprint("usage", __name__)
 def show() -> Response:
     """Report Copilot's quota and credits with the moment they are reset, and under `gateway` the ledger.
 
-    A guest's key sees what it used itself, and nothing of the account. Where GitHub does not tell the quota, `error` says
-    why, beside the ledger.
+    A guest's key sees what it used itself, and nothing of the account. Where GitHub does not tell the quota, the error has
+    the ledger beside it.
     """
     caller = exchange().caller
     if not caller.is_owner:
         return _json({"gateway": _report(caller.name)})
-    told = _report(None)
     try:
-        return _json({**msgspec.to_builtins(services().quota()), "gateway": told})
+        quota = services().quota()
     except GatewayError as error:
-        if told is None:
-            raise
-        note_error(exchange(), error)
-        return _json({**msgspec.json.decode(CHAT.encode_error(error).body), "gateway": told})
+        answer = render(error)
+        answer.set_data(_encoded({**msgspec.json.decode(answer.get_data()), "gateway": _report(None)}))
+        return answer
+    return _json({**msgspec.to_builtins(quota), "gateway": _report(None)})
 
 
 def _report(only: str | None) -> Report | None:
@@ -44,4 +43,8 @@ def _report(only: str | None) -> Report | None:
 
 
 def _json(document: dict[str, object]) -> Response:
-    return Response(msgspec.json.encode(document), mimetype=JSON)
+    return Response(_encoded(document), mimetype=JSON)
+
+
+def _encoded(document: dict[str, object]) -> bytes:
+    return msgspec.json.encode(document)

@@ -95,7 +95,7 @@ def ledger_schemas() -> dict[str, Any]:
     )
     gateway = {"gateway": maybe(named("Report"))}
     usage = either(
-        *({"allOf": [named(each), members("gateway", **gateway)]} for each in ("Quota", "OpenAIError")),
+        {"allOf": [named("Quota"), members("gateway", **gateway)]},
         members("gateway", "For a key with limits: what it used itself.", **gateway),
     )
     return {**components, "Usage": usage}

@@ -197,7 +197,6 @@ ROUTES: Final = (
     Route(
         "get", "/usage", "getUsage", "Copilot's quota and the gateway's ledger", group=ACCOUNT,
         errors=(*OURS, 429, 502, 504), success=_json(named("Usage")),
-        description="Where GitHub does not tell the quota, `error` says why, beside the ledger.",
     ),
     Route(
         "get", "/metrics", "getMetrics", "Figures for Prometheus", group=ACCOUNT, errors=(*OURS, 404),

@@ -73,7 +73,7 @@ def test_ledger_is_told_where_github_does_not_tell_the_quota(gateway: Hosted, fa
     body = json.dumps({"message": "no"})
     fake.force("GET", "/copilot_internal/user", 503, body, content_type="application/json")
     answer = wire.get("/usage")
-    assert (200, {"error", "gateway"}) == (answer.status, answer.json.keys())
+    assert (True, {"error", "gateway"}) == (answer.status >= 500, answer.json.keys())
     assert "no" == answer.json["error"]["message"]
     assert 3 == answer.json["gateway"]["today"]["requests"]
 
