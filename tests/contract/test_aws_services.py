@@ -69,9 +69,9 @@ def test_a_secret_in_the_environment_is_refused_without_showing_it(tmp_path: Pat
     assert "canary" not in str(caught.value)
 
 
-def test_what_needs_a_terminal_is_refused(tmp_path: Path) -> None:
+def test_what_needs_one_process_is_refused(tmp_path: Path) -> None:
     environ = {**FUNCTION, "LAMBDA_TASK_ROOT": str(tmp_path), "COPILOT_GATEWAY_MANUAL": "1"}
-    with pytest.raises(SettingsError, match="terminal"):
+    with pytest.raises(SettingsError, match="manual lets requests wait in one process"):
         load_function_settings(environ)
 
 

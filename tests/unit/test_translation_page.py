@@ -50,7 +50,7 @@ def named_by(call: ast.Call) -> Iterator[str]:
 
 
 def names() -> set[str]:
-    rooms = [ROOT / "core" / "dialects", ROOT / "core" / "web_search.py", ROOT / "core" / "stored"]
+    rooms = [ROOT / "core" / name for name in ("dialects", "names.py", "web_search.py", "stored")]
     files = [path for room in rooms for path in ([room] if room.is_file() else sorted(room.rglob("*.py")))]
     found = {name for path in files for name in names_in(ast.parse(path.read_text()))}
     return {name for name in found if name and " " not in name}
