@@ -2,8 +2,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import click
 
@@ -11,6 +12,18 @@ from core.redaction import redact
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to import; `--version` needs none of it
     from rich.console import Console
+
+Style = Literal["", "bold", "dim", "green", "bold green", "yellow", "bold red"]
+# As click takes them.
+LOOKS: Final[Mapping[Style, Mapping[str, Any]]] = {
+    "": {},
+    "bold": {"bold": True},
+    "dim": {"dim": True},
+    "green": {"fg": "green"},
+    "bold green": {"fg": "green", "bold": True},
+    "yellow": {"fg": "yellow"},
+    "bold red": {"fg": "red", "bold": True},
+}
 
 
 @cache
@@ -29,17 +42,16 @@ def result() -> "Console":
     return Console(highlight=False)
 
 
-def say(text: str, style: str = "") -> None:
-    """Show one message as one line, however long, without the secrets in it. style: `bold`, a colour, or both in this order."""
+def say(text: str, style: Style = "") -> None:
+    """Show one message as one line, however long, without the secrets in it."""
     show_secret(redact(text), style)
 
 
-def show_secret(text: str, style: str = "") -> None:
+def show_secret(text: str, style: Style = "") -> None:
     """Show one message as it is: for who asked to see a token."""
     # Not with rich, whose import is a twentieth of a start.
-    colour = style.removeprefix("bold").strip() or None
     wanted = None if is_coloured(sys.stderr) else False
-    click.secho(plain(text), err=True, fg=colour, bold=style.startswith("bold") or None, color=wanted)
+    click.secho(plain(text), err=True, color=wanted, **LOOKS[style])
 
 
 def is_coloured(stream: TextIO) -> bool:

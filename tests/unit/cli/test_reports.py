@@ -9,8 +9,14 @@ from core.copilot.usage import Allowance, Quota
 from core.model import Model, Prices
 from core.settings import Secret, Settings
 from infra.cli import debug, models, usage
-from infra.cli.console import plain
+from infra.cli.console import LOOKS, Style, plain, say
 from infra.cli.start import base_url, introduction
+
+
+@pytest.mark.parametrize("style", LOOKS)
+def test_every_style_can_be_said(style: Style, capsys: pytest.CaptureFixture[str]) -> None:
+    say("word", style)
+    assert ("", "word\n") == capsys.readouterr()
 
 
 def test_model_is_a_row_of_facts() -> None:
