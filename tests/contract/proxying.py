@@ -2,10 +2,12 @@
 
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,10 +90,12 @@ class Proxy:
         return set(self.notes.read_text().split())
 
     def kill(self) -> None:
-        """End it with its acceptor, which is a process of its own and would go on listening."""
+        """End it with its acceptor, a process of its own, and return when nobody listens any more."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(60)
+            while _listens(self.port):
+                time.sleep(0.01)
 
 
 @contextmanager
@@ -116,6 +120,11 @@ def running_proxy(directory: Path, *, plugin: str = "Reroute", target: int | Non
         yield proxy
     finally:
         proxy.kill()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _port(process: subprocess.Popen[bytes], file: Path) -> int:
