@@ -119,6 +119,11 @@ class Place:
         connection.sendall(f"GET / HTTP/{version}\r\nhost: a\r\n\r\n".encode())
         return connection
 
+    def second(self) -> socket.socket:
+        """Ask when the first stream has begun: two that begin together come in any order."""
+        self.stream()
+        return self.ask()
+
 
 @pytest.fixture
 def place() -> Iterator[Place]:
@@ -240,7 +245,7 @@ def test_an_old_client_reads_to_the_end_of_the_connection(place: Place) -> None:
 
 
 def test_a_client_that_does_not_read_stops_its_stream_and_no_other(place: Place) -> None:
-    with place.ask() as lazy, place.ask() as busy:
+    with place.ask() as lazy, place.second() as busy:
         full, other = place.stream(), place.stream(1)
         full.other.settimeout(0)
         sent = 0
@@ -286,7 +291,7 @@ def test_a_stream_whose_end_crashes_takes_no_other_with_it(
         channel.resume(task)
         raise RuntimeError("can't start new thread")
 
-    with place.ask() as first, place.ask() as second:
+    with place.ask() as first, place.second() as second:
         place.stream(1).other.sendall(b"one")
         read_until(second, b"one")
         monkeypatch.setattr(DoorChannel, "resume", resume)
@@ -357,7 +362,7 @@ def test_a_request_waits_where_there_is_no_thread_for_it(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse_thread(monkeypatch, "waitress")
-    with place.ask() as first, place.ask() as second:
+    with place.ask() as first, place.second() as second:
         for number in range(2):
             place.stream(number).other.close()
         for connection in (first, second):
