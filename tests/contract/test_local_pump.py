@@ -349,7 +349,7 @@ def test_a_stream_is_cut_where_there_is_no_thread_for_it(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse_thread(monkeypatch, "pump")
-    with place.ask() as cut, place.ask() as whole:
+    with place.ask() as cut, place.second() as whole:
         wire = b"".join(iter(lambda: cut.recv(65_536), b""))
         assert not wire.endswith(b"0\r\n\r\n")
         place.stream(1).other.close()
@@ -362,7 +362,7 @@ def test_a_request_waits_where_there_is_no_thread_for_it(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     refuse_thread(monkeypatch, "waitress")
-    with place.ask() as first, place.second() as second:
+    with place.ask() as first, place.ask() as second:
         for number in range(2):
             place.stream(number).other.close()
         for connection in (first, second):
