@@ -133,7 +133,10 @@ class SearchResult(Struct, frozen=True):
 
 
 class ToolUse(Struct, frozen=True):
-    """A call of a client's tool. `arguments` is JSON text, or free text when `custom`; "" is never kept: use "{}"."""
+    """A call of a client's tool. `arguments` is JSON text, or free text when `custom`; "" is never kept: use "{}".
+
+    `name` is the tool's flat name, which begins with its `namespace` where it has one (`files__read`).
+    """
 
     call_id: str
     name: str
@@ -199,7 +202,10 @@ class Message(Struct, frozen=True):
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """A client's tool. `parameters` is a JSON Schema object; a `custom` tool has a `grammar` (or none) instead."""
+    """A client's tool. `parameters` is a JSON Schema object; a `custom` tool has a `grammar` (or none) instead.
+
+    `name` is flat: it begins with the `namespace` where there is one (`files__read`).
+    """
 
     name: str
     description: str | None = None

@@ -371,3 +371,32 @@ def test_ids_of_a_responses_item_never_change() -> None:
         ids = {event["item_id"] for event in events if "item_id" in event}
         assert ids == {event["item"]["id"] for event in events if "item" in event}
         assert 1 == len(ids)
+
+
+@pytest.mark.parametrize("upstream", SURFACES[:2])
+def test_a_namespaced_tool_is_called_in_its_namespace(upstream: DialectName) -> None:
+    """Codex declares its MCP tools so: flat upstream, one name in list, choice and history, and its own on the way back."""
+    asked: dict[str, Any] = {
+        "tools": [{"type": "namespace", "name": "files", "tools": [{"type": "function", "name": "read"}]}],
+        "tool_choice": {"type": "function", "name": "read"},
+        "input": [
+            *_hi(),
+            {
+                "type": "function_call",
+                "call_id": "c",
+                "name": "read",
+                "namespace": "files",
+                "arguments": "{}",
+            },
+            {"type": "function_call_output", "call_id": "c", "output": "x"},
+        ],
+    }
+    sent = call_of(upstream, "responses", **asked).outgoing.body
+    assert (3, 3) == (sent.count(b'"files__read"'), sent.count(b"read"))
+    wire = {
+        "chat": call(0, "{}", "files__read") + chat.finish("tool_calls") + chat.DONE,
+        "messages": messages.start() + messages.call_block(0, "t", "files__read") + messages.end("tool_use") + messages.STOP,
+    }  # fmt: skip
+    said = streamed(call_of(upstream, "responses", **asked), wire[upstream])
+    [called] = check_responses_stream(said).response["output"]
+    assert ("read", "files") == (called["name"], called["namespace"])

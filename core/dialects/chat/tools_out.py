@@ -12,7 +12,7 @@ from core.dialects.chat.draft import Notes
 from core.dialects.chat.schema import NULL, encode
 from core.effort import budget_of, effort_of, nearest
 from core.errors import InvalidRequestError, UnsupportedFeatureError
-from core.names import full_name, short_name
+from core.names import short_name
 from core.tool_count import check_count
 
 OBJECT: Final = Raw(b'"object"')
@@ -75,9 +75,10 @@ def _tool(tool: Tool | HostedTool, notes: Notes) -> OutTool:
         tool = wrap_tool(tool)
     if tool.cache is not None and notes.claude:
         notes.lose("cache_control")  # chat has no mark on tools
-    name = short_name(full_name(tool.name, tool.namespace))
     strict = UNSET if tool.strict is None else tool.strict
-    return _FunctionTool(_Function(name, clean_schema(tool.parameters), tool.description or UNSET, strict))
+    return _FunctionTool(
+        _Function(short_name(tool.name), clean_schema(tool.parameters), tool.description or UNSET, strict)
+    )
 
 
 def _hosted(tool: HostedTool) -> Raw:

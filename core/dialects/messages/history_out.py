@@ -40,7 +40,7 @@ from core.dialects.messages.blocks_out import (
 from core.dialects.messages.turns import Piece, Turn
 from core.dialects.messages.values import safe_id
 from core.errors import UnsupportedFeatureError
-from core.names import full_name, short_name
+from core.names import short_name
 from core.opaque import comes_home
 
 PDF: Final = "application/pdf"
@@ -141,7 +141,7 @@ class HistoryWriter:
         wire: dict[str, Any] = {
             "type": "tool_use",
             "id": call_id,
-            "name": short_name(full_name(block.name, block.namespace)),
+            "name": short_name(block.name),
             "input": input_wire(arguments),
         }
         return [Piece("tool_use", with_cache(wire, block.cache), call_id, cached=block.cache is not None)]
