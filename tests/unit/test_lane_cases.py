@@ -400,3 +400,25 @@ def test_a_namespaced_tool_is_called_in_its_namespace(upstream: DialectName) -> 
     said = streamed(call_of(upstream, "responses", **asked), wire[upstream])
     [called] = check_responses_stream(said).response["output"]
     assert ("read", "files") == (called["name"], called["namespace"])
+
+
+ARGUMENTLESS: dict[DialectName, Callable[[Any], dict[str, Any]]] = {
+    "chat": lambda schema: {"type": "function", "function": {"name": "ping", "parameters": schema}},
+    "messages": lambda schema: {"name": "ping", "input_schema": schema},
+    "responses": lambda schema: {"type": "function", "name": "ping", "parameters": schema},
+}
+
+
+@in_every_translated_cell
+@pytest.mark.parametrize("schema", [{}, {"type": "object"}, {"$schema": "x"}])
+def test_a_tool_without_arguments_says_that_it_has_none(
+    upstream: DialectName, surface: DialectName, schema: Any
+) -> None:
+    """AC-42: OpenAI's models refuse a schema without a type or without properties, and MCP servers send such ones."""
+    sent = json.loads(call_of(upstream, surface, tools=[ARGUMENTLESS[surface](schema)]).outgoing.body)[
+        "tools"
+    ][0]
+    told = sent["input_schema"] if upstream == "messages" else sent.get("function", sent)["parameters"]
+    assert "object" == told["type"]
+    assert upstream == "messages" or {} == told["properties"]
+    assert "$schema" not in told

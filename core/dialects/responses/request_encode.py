@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from msgspec import DecodeError, Raw
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
-from core.canonical import HostedTool, Json, Message, OutputFormat, Request, Text
+from core.canonical import HostedTool, Json, Message, OutputFormat, Request, Text, Tool
 from core.dialect import Encoded, Target
 from core.dialects.responses.request_decode import NAMESPACES, REASONING, asks_to_store
 from core.dialects.responses.schema import encode
@@ -14,6 +15,7 @@ from core.dialects.responses.turns import XAI, Turns
 from core.effort import effort_of, nearest
 from core.errors import UnsupportedFeatureError
 from core.tool_count import check_count
+from core.tool_schema import clean_schema
 
 ENCRYPTED: Final = "reasoning.encrypted_content"
 LEAST_OUTPUT: Final = 16  # OpenAI refuses a smaller max_output_tokens
@@ -94,11 +96,19 @@ def _write_tools(body: dict[str, Any], request: Request) -> None:
     if not request.tools:
         return
     check_count(sum(isinstance(tool, HostedTool) or not tool.deferred for tool in request.tools))
-    body["tools"] = encode_tools(request.tools, namespaces_of(request.extras.get(NAMESPACES)))
+    tools = tuple(_sendable(tool) for tool in request.tools)
+    body["tools"] = encode_tools(tools, namespaces_of(request.extras.get(NAMESPACES)))
     if request.tool_choice is not None:
         body["tool_choice"] = encode_choice(request.tool_choice, request.tools)
     if request.parallel_tools is not None:
         body["parallel_tool_calls"] = request.parallel_tools
+
+
+def _sendable(tool: Tool | HostedTool) -> Tool | HostedTool:
+    """Return a tool whose schema upstream takes."""
+    if isinstance(tool, HostedTool) or tool.custom:
+        return tool
+    return replace(tool, parameters=bytes(clean_schema(tool.parameters)))
 
 
 def _write_limits(
