@@ -170,13 +170,14 @@ class ServerToolUse(Struct, frozen=True):
 
 
 class ServerToolResult(Struct, frozen=True):
-    """The answer of a hosted tool: sources found, or `error_code`."""
+    """The answer of a hosted tool: sources found, `text` of any other kind, or `error_code`."""
 
     call_id: str
     name: str
     sources: tuple[Citation, ...] = ()
     error_code: str | None = None
     native: Native | None = None
+    text: str = ""
 
 
 class Compaction(Struct, frozen=True):

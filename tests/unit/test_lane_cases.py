@@ -422,3 +422,45 @@ def test_a_tool_without_arguments_says_that_it_has_none(
     assert "object" == told["type"]
     assert upstream == "messages" or {} == told["properties"]
     assert "$schema" not in told
+
+
+HOSTED: list[tuple[str, Any, str]] = [
+    ("code_execution", {"type": "code_execution_result", "stdout": "42", "content": []}, "42"),
+    ("bash_code_execution", {"type": "bash_code_execution_result", "stdout": "43"}, "43"),
+    ("web_fetch", {"type": "web_fetch_result", "url": "u", "content": {
+        "type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "The page."}}}, "The page."),
+    ("web_fetch", {"type": "web_fetch_result", "url": "u", "content": {
+        "type": "document", "title": "Paper", "source": {"type": "base64", "media_type": "application/pdf", "data": "SlZC"}}}, "Paper"),
+    ("code_execution", {"type": "code_execution_tool_result_error", "error_code": "too_many"}, "too_many"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("upstream", SURFACES)
+@pytest.mark.parametrize(("name", "content", "told"), HOSTED)
+def test_what_a_hosted_tool_of_elsewhere_answered_is_told(
+    upstream: DialectName, name: str, content: Any, told: str
+) -> None:
+    """AC-44: a session that was begun with tools that Copilot does not run; the answer is read, not only the call."""
+    ran = {"type": "server_tool_use", "id": "srvtoolu_1", "name": name, "input": {"q": "asked"}}
+    answered = {"type": f"{name}_tool_result", "tool_use_id": "srvtoolu_1", "content": content}
+    history = [
+        *_hi(),
+        {"role": "assistant", "content": [ran, answered, {"type": "text", "text": "So."}]},
+        *_hi(),
+    ]
+    sent = call_of(upstream, "messages", messages=history).outgoing.body.decode()
+    assert all(word in sent for word in (name, "asked", told, "So."))
+    assert "srvtoolu_1" not in sent
+    assert "SlZC" not in sent
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_claudes_summary_of_a_conversation_is_read_by_the_next_model(upstream: DialectName) -> None:
+    """A compaction on Messages is plain text: a session goes on with another model."""
+    summary = {"role": "assistant", "content": [{"type": "compaction", "content": "We met."}]}
+    failed = {
+        "role": "assistant",
+        "content": [{"type": "compaction", "content": None}, {"type": "text", "text": "B"}],
+    }
+    sent = call_of(upstream, "messages", messages=[*_hi(), summary, *_hi(), failed, *_hi()]).outgoing.body
+    assert 1 == sent.count(b"[Summary of the conversation so far]\\nWe met.")

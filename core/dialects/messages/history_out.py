@@ -29,11 +29,11 @@ from core.dialect import Target
 from core.dialects.messages.blocks_out import (
     citations_wire,
     document_wires,
+    hosted_text,
     image_wire,
     input_wire,
     result_wire,
     search_result_wire,
-    search_text,
     text_wire,
     with_cache,
 )
@@ -168,7 +168,7 @@ class HistoryWriter:
 
     def _server_result(self, block: ServerToolResult, path: str) -> list[Piece]:
         self.repairs.append("server_tools_as_text")
-        return self._text(Text(search_text(block.sources, block.error_code)), path)
+        return self._text(Text(hosted_text(block)), path)
 
     def _compaction(self, _block: Compaction, path: str) -> list[Piece]:
         raise UnsupportedFeatureError(
