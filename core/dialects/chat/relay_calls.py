@@ -79,7 +79,13 @@ class RelayCalls:
             return False
         function = piece.function or CallFunction()
         if call.ordinal in self._said:
-            return not piece.id and not function.name and function.arguments is not None
+            # openai-python takes a later `"type":null` for the call's type, and then fails on it.
+            return (
+                piece.type is not None
+                and not piece.id
+                and not function.name
+                and function.arguments is not None
+            )
         if function.name in self._names:
             return False
         named = piece.id and function.name and piece.type == "function"

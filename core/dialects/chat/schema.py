@@ -26,7 +26,7 @@ class CallPiece(Struct):
 
     index: int | None = None
     id: str | None = None
-    type: str | None = None
+    type: str | UnsetType | None = UNSET
     function: CallFunction | None = None
 
 
