@@ -156,6 +156,22 @@ def test_nulls_in_later_pieces_are_not_forwarded() -> None:
     assert [WEATHER] == passed(ROLE, begun, calls(null), finish("tool_calls")).calls
 
 
+def custom(index: int | None, text: str, **members: Any) -> dict[str, Any]:
+    name = {"name": "patch"} if members else {}
+    return {"index": index, **members, "custom": {**name, "input": text}}
+
+
+@pytest.mark.parametrize("first", [0, 1, None])
+def test_the_call_of_a_custom_tool_is_free_text(first: int | None) -> None:
+    begun = calls(custom(first, "", id="a", type="custom"))
+    rest = [calls(custom(first, "*** Begin")), calls(custom(first, " Patch"))]
+    told = passed(ROLE, begun, *rest, finish("stop"))
+    assert ([ChatCall("a", "custom", "patch", "*** Begin Patch")], "tool_calls") == (
+        told.calls,
+        told.finish_reason,
+    )
+
+
 def test_interleaved_calls_stay_interleaved() -> None:
     """AC-02."""
     told = passed(
