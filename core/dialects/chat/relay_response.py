@@ -80,7 +80,7 @@ def _merged(choices: list[dict[str, Raw]], message_id: str) -> dict[str, Raw]:
     complete = {name: value for name, value in DEFAULTS.items() if name not in message}
     if complete:
         message = {**message, **complete}
-    calls = _arrays.decode(message.get("tool_calls", NULL)) or []
+    calls = _arrays.decode(message.get("tool_calls", NULL)) or list[Raw]()
     sound = sound_calls(calls, message_id, cut=STOP_REASON.get(finish) in CUT_OFF)
     if sound != calls:
         message = {**message, "tool_calls": Raw(encode(sound)) if sound else NULL}

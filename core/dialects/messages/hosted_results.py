@@ -1,6 +1,6 @@
 """What a hosted tool found, as those read it whose model has no such tool."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -47,10 +47,9 @@ def _readable(value: Any) -> Any:
         case {"type": "base64", "media_type": media_type}:
             return {"type": "base64", "media_type": media_type}
         case dict():
-            members: dict[str, Any] = value
+            members = cast("dict[str, object]", value)
             return {name: _readable(part) for name, part in members.items() if not name.startswith(SEALED)}
         case list():
-            parts: list[Any] = value
-            return [_readable(part) for part in parts]
+            return [_readable(part) for part in cast("list[object]", value)]
         case _:
             return value
