@@ -13,6 +13,7 @@ from core.model import DialectName, Model
 from core.settings import Settings
 from core.surfaces import DIALECTS
 from tests.e2e.asking import Told, ask, read_reply, read_stream
+from tests.emulators.calling import PNG
 from tests.grammar.chat import check_chat_stream
 from tests.grammar.messages import check_messages_stream
 from tests.grammar.responses import check_responses_stream, events_of
@@ -464,3 +465,32 @@ def test_claudes_summary_of_a_conversation_is_read_by_the_next_model(upstream: D
     }
     sent = call_of(upstream, "messages", messages=[*_hi(), summary, *_hi(), failed, *_hi()]).outgoing.body
     assert 1 == sent.count(b"[Summary of the conversation so far]\\nWe met.")
+
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+
+
+@pytest.mark.parametrize("upstream", SURFACES)
+@pytest.mark.parametrize("between", [[], [{"type": "text", "text": "Meanwhile"}]])
+@pytest.mark.parametrize("first", ["Rainy", [IMAGE, {"type": "text", "text": "Rainy"}]])
+def test_results_in_turns_of_their_own_meet_their_calls(
+    upstream: DialectName, between: Any, first: Any
+) -> None:
+    """AC-30, AC-46: Anthropic's API makes one of adjoining user turns, so no call here is without a result."""
+
+    def result(call_id: str, content: Any) -> dict[str, Any]:
+        return {"type": "tool_result", "tool_use_id": call_id, "content": content}
+
+    called = [{"type": "tool_use", "id": each, "name": "f", "input": {}} for each in ("t1", "t2")]
+    history = [
+        *_hi(),
+        {"role": "assistant", "content": called},
+        {"role": "user", "content": [result("t1", first), *between]},
+        {"role": "user", "content": [result("t2", "Sunny"), {"type": "text", "text": "Then?"}]},
+    ]
+    call = call_of(upstream, "messages", messages=history)
+    assert not {"orphan_tool_use", "orphan_tool_result"} & {*call.repairs}
+    sent = call.outgoing.body.decode()
+    words = ["Rainy", "Sunny", *(part["text"] for part in between), "Then?"]
+    assert sorted(words, key=sent.index) == words
+    assert "No result" not in sent
