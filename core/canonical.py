@@ -133,7 +133,10 @@ class SearchResult(Struct, frozen=True):
 
 
 class ToolUse(Struct, frozen=True):
-    """A call of a client's tool. `arguments` is JSON text, or free text when `custom`; "" is never kept: use "{}"."""
+    """A call of a client's tool. `arguments` is JSON text, or free text when `custom`; "" is never kept: use "{}".
+
+    `name` is the tool's flat name, which begins with its `namespace` where it has one (`files__read`).
+    """
 
     call_id: str
     name: str
@@ -167,13 +170,14 @@ class ServerToolUse(Struct, frozen=True):
 
 
 class ServerToolResult(Struct, frozen=True):
-    """The answer of a hosted tool: sources found, or `error_code`."""
+    """The answer of a hosted tool: sources found, `text` of any other kind, or `error_code`."""
 
     call_id: str
     name: str
     sources: tuple[Citation, ...] = ()
     error_code: str | None = None
     native: Native | None = None
+    text: str = ""
 
 
 class Compaction(Struct, frozen=True):
@@ -199,7 +203,10 @@ class Message(Struct, frozen=True):
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """A client's tool. `parameters` is a JSON Schema object; a `custom` tool has a `grammar` (or none) instead."""
+    """A client's tool. `parameters` is a JSON Schema object; a `custom` tool has a `grammar` (or none) instead.
+
+    `name` is flat: it begins with the `namespace` where there is one (`files__read`).
+    """
 
     name: str
     description: str | None = None

@@ -146,6 +146,7 @@ def _block_texts(blocks: Iterable[Block]) -> Iterator[str]:
                 yield f"{block.source} {block.title}"
                 yield from _block_texts(block.content)
             case ServerToolResult():
+                yield block.text
                 yield from (f"{source.url} {source.title} {source.cited_text}" for source in block.sources)
             case Native():
                 yield _decoded(block.raw)

@@ -38,6 +38,7 @@ class Asked(Struct):
     store: bool | None = None
     background: bool | None = None
     conversation: Raw | Absent = UNSET
+    prompt: Raw | Absent = UNSET
     input: Raw | Absent = UNSET
     include: Raw | Absent = UNSET
 
@@ -154,6 +155,11 @@ def _refuse(asked: Asked) -> None:
         raise UnsupportedFeatureError(
             "conversation objects are not supported: use previous_response_id, or send the whole input",
             param="conversation",
+        )
+    if is_set(asked.prompt):
+        raise UnsupportedFeatureError(
+            "prompt templates are kept by OpenAI, not by Copilot: send the instructions themselves",
+            param="prompt",
         )
 
 

@@ -129,3 +129,30 @@ def test_untouched_messages_keep_their_bytes() -> None:
 )
 def test_no_body_breaks_a_repair(message: str, body: bytes) -> None:
     CHAT.heal(body, refusal(message))
+
+
+NO_PROPERTIES = "Invalid schema for function 'ping': In context=(), object schema missing properties."
+
+
+def test_a_schema_without_properties_gets_some() -> None:
+    """ericc PR#192: MCP tools without arguments; every one is put right at once, and the others keep their bytes."""
+    fine = {
+        "type": "function",
+        "function": {"name": "b", "parameters": {"type": "object", "properties": {"a": {}}}},
+    }
+    broken = [
+        {"name": "a"},
+        {"name": "c", "parameters": {"type": "object"}},
+        {"name": "d", "parameters": None},
+    ]
+    schema = {"type": "object", "properties": {}}
+    sent = request(tools=[fine, *({"type": "function", "function": function} for function in broken)])
+    repaired = request(
+        tools=[
+            fine,
+            *({"type": "function", "function": {**function, "parameters": schema}} for function in broken),
+        ]
+    )
+    error = refusal(NO_PROPERTIES, "invalid_function_parameters")
+    assert (repaired, ("tool_schema",), ()) == healed(CHAT, sent, error)
+    assert healed(CHAT, repaired, error) is None

@@ -191,3 +191,19 @@ def test_reasoning_alone_is_not_taken_away() -> None:
 )  # fmt: skip
 def test_no_body_breaks_a_repair(message: str, body: bytes) -> None:
     RESPONSES.heal(body, refusal(message))
+
+
+def test_a_schema_without_properties_gets_some() -> None:
+    """ericc PR#192: MCP tools without arguments, in a namespace or not."""
+    said = "Invalid schema for function 'ping': schema must be a JSON Schema of 'type: \"object\"', got 'type: \"None\"'."
+    error = refusal(said, "invalid_function_parameters")
+    schema = {"type": "object", "properties": {}}
+
+    def tools(**first: Any) -> list[Any]:
+        ping = {"type": "function", "name": "ping", **first}
+        return [{"type": "custom", "name": "p"}, ping, {"type": "namespace", "name": "n", "tools": [ping]}]
+
+    for broken in ({}, {"parameters": {}}, {"parameters": {"type": "object"}}, {"parameters": None}):
+        answer = healed(RESPONSES, request(HUMAN, tools=tools(**broken)), error)
+        assert (request(HUMAN, tools=tools(parameters=schema)), ("tool_schema",), ()) == answer
+    assert healed(RESPONSES, request(HUMAN, tools=tools(parameters=schema)), error) is None

@@ -13,6 +13,7 @@ from core.model import DialectName, Model
 from core.settings import Settings
 from core.surfaces import DIALECTS
 from tests.e2e.asking import Told, ask, read_reply, read_stream
+from tests.emulators.calling import PNG
 from tests.grammar.chat import check_chat_stream
 from tests.grammar.messages import check_messages_stream
 from tests.grammar.responses import check_responses_stream, events_of
@@ -371,3 +372,125 @@ def test_ids_of_a_responses_item_never_change() -> None:
         ids = {event["item_id"] for event in events if "item_id" in event}
         assert ids == {event["item"]["id"] for event in events if "item" in event}
         assert 1 == len(ids)
+
+
+@pytest.mark.parametrize("upstream", SURFACES[:2])
+def test_a_namespaced_tool_is_called_in_its_namespace(upstream: DialectName) -> None:
+    """Codex declares its MCP tools so: flat upstream, one name in list, choice and history, and its own on the way back."""
+    asked: dict[str, Any] = {
+        "tools": [{"type": "namespace", "name": "files", "tools": [{"type": "function", "name": "read"}]}],
+        "tool_choice": {"type": "function", "name": "read"},
+        "input": [
+            *_hi(),
+            {
+                "type": "function_call",
+                "call_id": "c",
+                "name": "read",
+                "namespace": "files",
+                "arguments": "{}",
+            },
+            {"type": "function_call_output", "call_id": "c", "output": "x"},
+        ],
+    }
+    sent = call_of(upstream, "responses", **asked).outgoing.body
+    assert (3, 3) == (sent.count(b'"files__read"'), sent.count(b"read"))
+    wire = {
+        "chat": call(0, "{}", "files__read") + chat.finish("tool_calls") + chat.DONE,
+        "messages": messages.start() + messages.call_block(0, "t", "files__read") + messages.end("tool_use") + messages.STOP,
+    }  # fmt: skip
+    said = streamed(call_of(upstream, "responses", **asked), wire[upstream])
+    [called] = check_responses_stream(said).response["output"]
+    assert ("read", "files") == (called["name"], called["namespace"])
+
+
+ARGUMENTLESS: dict[DialectName, Callable[[Any], dict[str, Any]]] = {
+    "chat": lambda schema: {"type": "function", "function": {"name": "ping", "parameters": schema}},
+    "messages": lambda schema: {"name": "ping", "input_schema": schema},
+    "responses": lambda schema: {"type": "function", "name": "ping", "parameters": schema},
+}
+
+
+@in_every_translated_cell
+@pytest.mark.parametrize("schema", [{}, {"type": "object"}, {"$schema": "x"}])
+def test_a_tool_without_arguments_says_that_it_has_none(
+    upstream: DialectName, surface: DialectName, schema: Any
+) -> None:
+    """AC-42: OpenAI's models refuse a schema without a type or without properties, and MCP servers send such ones."""
+    sent = json.loads(call_of(upstream, surface, tools=[ARGUMENTLESS[surface](schema)]).outgoing.body)[
+        "tools"
+    ][0]
+    told = sent["input_schema"] if upstream == "messages" else sent.get("function", sent)["parameters"]
+    assert "object" == told["type"]
+    assert upstream == "messages" or {} == told["properties"]
+    assert "$schema" not in told
+
+
+HOSTED: list[tuple[str, Any, str]] = [
+    ("code_execution", {"type": "code_execution_result", "stdout": "42", "content": []}, "42"),
+    ("bash_code_execution", {"type": "bash_code_execution_result", "stdout": "43"}, "43"),
+    ("web_fetch", {"type": "web_fetch_result", "url": "u", "content": {
+        "type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "The page."}}}, "The page."),
+    ("web_fetch", {"type": "web_fetch_result", "url": "u", "content": {
+        "type": "document", "title": "Paper", "source": {"type": "base64", "media_type": "application/pdf", "data": "SlZC"}}}, "Paper"),
+    ("code_execution", {"type": "code_execution_tool_result_error", "error_code": "too_many"}, "too_many"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("upstream", SURFACES)
+@pytest.mark.parametrize(("name", "content", "told"), HOSTED)
+def test_what_a_hosted_tool_of_elsewhere_answered_is_told(
+    upstream: DialectName, name: str, content: Any, told: str
+) -> None:
+    """AC-44: a session that was begun with tools that Copilot does not run; the answer is read, not only the call."""
+    ran = {"type": "server_tool_use", "id": "srvtoolu_1", "name": name, "input": {"q": "asked"}}
+    answered = {"type": f"{name}_tool_result", "tool_use_id": "srvtoolu_1", "content": content}
+    history = [
+        *_hi(),
+        {"role": "assistant", "content": [ran, answered, {"type": "text", "text": "So."}]},
+        *_hi(),
+    ]
+    sent = call_of(upstream, "messages", messages=history).outgoing.body.decode()
+    assert all(word in sent for word in (name, "asked", told, "So."))
+    assert "srvtoolu_1" not in sent
+    assert "SlZC" not in sent
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_claudes_summary_of_a_conversation_is_read_by_the_next_model(upstream: DialectName) -> None:
+    """A compaction on Messages is plain text: a session goes on with another model."""
+    summary = {"role": "assistant", "content": [{"type": "compaction", "content": "We met."}]}
+    failed = {
+        "role": "assistant",
+        "content": [{"type": "compaction", "content": None}, {"type": "text", "text": "B"}],
+    }
+    sent = call_of(upstream, "messages", messages=[*_hi(), summary, *_hi(), failed, *_hi()]).outgoing.body
+    assert 1 == sent.count(b"[Summary of the conversation so far]\\nWe met.")
+
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+
+
+@pytest.mark.parametrize("upstream", SURFACES)
+@pytest.mark.parametrize("between", [[], [{"type": "text", "text": "Meanwhile"}]])
+@pytest.mark.parametrize("first", ["Rainy", [IMAGE, {"type": "text", "text": "Rainy"}]])
+def test_results_in_turns_of_their_own_meet_their_calls(
+    upstream: DialectName, between: Any, first: Any
+) -> None:
+    """AC-30, AC-46: Anthropic's API makes one of adjoining user turns, so no call here is without a result."""
+
+    def result(call_id: str, content: Any) -> dict[str, Any]:
+        return {"type": "tool_result", "tool_use_id": call_id, "content": content}
+
+    called = [{"type": "tool_use", "id": each, "name": "f", "input": {}} for each in ("t1", "t2")]
+    history = [
+        *_hi(),
+        {"role": "assistant", "content": called},
+        {"role": "user", "content": [result("t1", first), *between]},
+        {"role": "user", "content": [result("t2", "Sunny"), {"type": "text", "text": "Then?"}]},
+    ]
+    call = call_of(upstream, "messages", messages=history)
+    assert not {"orphan_tool_use", "orphan_tool_result"} & {*call.repairs}
+    sent = call.outgoing.body.decode()
+    words = ["Rainy", "Sunny", *(part["text"] for part in between), "Then?"]
+    assert sorted(words, key=sent.index) == words
+    assert "No result" not in sent

@@ -236,6 +236,7 @@ def test_a_response_without_output_cannot_be_continued(archive: Archive) -> None
         ({"background": True}, "background"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"conversation": {"id": "conv_1"}}, "conversation"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
     ],
 )
 def test_what_needs_more_memory_is_refused_by_name(

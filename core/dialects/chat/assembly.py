@@ -152,7 +152,7 @@ class Assembly:
         part = self._called.get(call.ordinal)
         if part is None:
             part = self._called[call.ordinal] = self._begin(ToolUse, out, call)
-        text = (piece.function.arguments if piece.function is not None else None) or ""
+        text = piece.said.arguments or ""
         if part is not self._head and part.index >= 0:
             if text.strip():
                 raise UpstreamProtocolError(
@@ -203,9 +203,7 @@ class Assembly:
         part.index = self._next
         self._next += 1
         call = part.call
-        block = (
-            _EMPTY[part.kind] if call is None else ToolUse(call.id, call.name, "" if call.pieces else "{}")
-        )
+        block = _EMPTY[part.kind] if call is None else _opening(call)
         out.append(BlockStart(part.index, block))
         out += [_event(part.index, piece) for piece in part.held]
         part.held = []
@@ -218,7 +216,7 @@ class Assembly:
 
     def _settle(self, call: Call, *, cut: bool) -> bool:
         """Complete a call at the end of the answer; return whether it can be run."""
-        whole = is_object(call.arguments or ("" if cut else "{}"))
+        whole = call.custom or is_object(call.arguments or ("" if cut else "{}"))
         if whole and call.name:
             call.id = call.id or made_up_id(self.started.id if self.started else "", call.ordinal)
             return True
@@ -227,6 +225,11 @@ class Assembly:
         if not call.name:
             raise UpstreamProtocolError("upstream called a tool without naming it")
         raise UpstreamProtocolError(f"upstream called {call.name!r} with arguments that are no JSON object")
+
+
+def _opening(call: Call) -> ToolUse:
+    empty = "" if call.pieces or call.custom else "{}"
+    return ToolUse(call.id, call.name, empty, custom=call.custom)
 
 
 def _event(index: int, piece: str | Opaque | Citation) -> StreamEvent:

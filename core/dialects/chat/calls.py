@@ -15,13 +15,14 @@ LEGACY: Final = -1  # the index of the one call that `function_call` can make
 class Call:
     """A call in the making; `ordinal` counts the calls of the answer from 0."""
 
-    __slots__ = ("id", "index", "name", "ordinal", "pieces")
+    __slots__ = ("custom", "id", "index", "name", "ordinal", "pieces")
 
     def __init__(self, ordinal: int, index: int | None) -> None:
         self.ordinal = ordinal
         self.index = index
         self.id = ""
         self.name = ""
+        self.custom = False
         self.pieces: list[str] = []
 
     @property
@@ -53,9 +54,9 @@ class CallBook:
         if piece.id and not call.id:
             call.id = piece.id
             self._by_id[piece.id] = call
-        function = piece.function
-        if function is not None and function.name and not call.name:
-            call.name = function.name
+        if not call.name:
+            call.name = piece.said.name or ""
+        call.custom = call.custom or piece.custom is not None
         return call
 
     def _with_id(self, piece: CallPiece) -> Call:

@@ -13,6 +13,7 @@ from core.dialects.chat.heal_calls import tell_unsigned_calls
 from core.errors import GatewayError
 from core.refused import Refused, Rule, encode, items_of, members_of, rule
 from core.refused import heal as heal_by
+from core.tool_schema import INVALID_SCHEMA, with_schema
 
 LIMITS: Final = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 # What may be left out without changing what is asked; `stop`, `n`, `response_format` and the tools may not.
@@ -83,6 +84,21 @@ def _tell_calls(refused: Refused, _: re.Match[str]) -> bool:
     return True
 
 
+def _complete_schemas(refused: Refused, _: re.Match[str]) -> bool:
+    tools = items_of(refused.members["tools"])
+    mended = [_with_schema(tool) for tool in tools]
+    if mended == tools:
+        return False
+    refused.put("tools", mended)
+    return True
+
+
+def _with_schema(tool: Raw) -> Raw:
+    members = members_of(tool)
+    function = with_schema(members_of(members["function"])) if "function" in members else None
+    return tool if function is None else Raw(encode({**members, "function": function}))
+
+
 def _without_reasoning(raw: Raw) -> Raw:
     if b'"reasoning_' not in bytes(raw):
         return raw
@@ -94,6 +110,7 @@ def _without_reasoning(raw: Raw) -> Raw:
 RULES: Final[tuple[Rule, ...]] = (
     rule("output_limit_name", r"\b(max_tokens|max_completion_tokens)\W? is not supported", _rename_limit),
     rule("max_output", r"max_(?:completion_)?tokens is too large.{0,80}?at most (\d{1,9})", _lower_limit),
+    rule("tool_schema", INVALID_SCHEMA, _complete_schemas),
     rule("effort", r"invalid_reasoning_effort|reasoning.?effort.{0,80}not supported", _drop_effort),
     rule("sampling", r"temperature\W{1,3}and\W{1,3}top_p\W.{0,20}cannot both", _drop_top_p),
     # One that is missing cannot be made up; Google's own words have it too.

@@ -27,7 +27,7 @@ from core.dialects.chat.draft import Notes, Part, TextPart, Turn, thin_breakpoin
 from core.dialects.chat.render import images_of, told
 from core.dialects.chat.schema import OutCall, OutFunction
 from core.errors import UnsupportedFeatureError
-from core.names import full_name, short_name
+from core.names import short_name
 from core.opaque import comes_home
 
 NO_RESULT: Final = "[no result: the call was interrupted]"
@@ -59,7 +59,7 @@ def encode_messages(messages: Sequence[Message], notes: Notes) -> list[Turn]:
 
 def _number_calls(messages: Sequence[Message], notes: Notes) -> None:
     calls = [block for message in messages for block in message.content if isinstance(block, ToolUse)]
-    notes.call_ids = numbered((call.call_id, full_name(call.name, call.namespace)) for call in calls)
+    notes.call_ids = numbered((call.call_id, call.name) for call in calls)
     if any(given != call_id for call_id, given in notes.call_ids.items()):
         notes.repair("numbered_call_ids")
 
@@ -131,8 +131,8 @@ def _call(call: ToolUse, notes: Notes) -> OutCall:
     elif not is_object(arguments):
         notes.repair("tool_arguments")
         arguments = wrap_input(arguments)
-    name = short_name(full_name(call.name, call.namespace))
-    return OutCall(sent_id(call.call_id, notes.call_ids), "function", function=OutFunction(name, arguments))
+    function = OutFunction(short_name(call.name), arguments)
+    return OutCall(sent_id(call.call_id, notes.call_ids), "function", function=function)
 
 
 # --- what follows it ---

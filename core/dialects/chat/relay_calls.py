@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from core.dialects.chat.calls import Call, CallBook, is_object, made_up_id
-from core.dialects.chat.schema import CallFunction, CallPiece
+from core.dialects.chat.schema import CallPiece
 from core.errors import UpstreamProtocolError
 
 
@@ -16,11 +16,19 @@ class OutPieceFunction(Struct, frozen=True):
     name: str | UnsetType = UNSET
 
 
+class OutPieceCustom(Struct, frozen=True):
+    """A piece of a custom tool's call."""
+
+    input: str
+    name: str | UnsetType = UNSET
+
+
 class OutPiece(Struct, frozen=True):
     """One entry of `tool_calls` as clients join them: by index, strings appended."""
 
     index: int
-    function: OutPieceFunction
+    function: OutPieceFunction | UnsetType = UNSET
+    custom: OutPieceCustom | UnsetType = UNSET
     id: str | UnsetType = UNSET
     type: str | UnsetType = UNSET
 
@@ -44,11 +52,11 @@ class RelayCalls:
         fine = True
         written: list[OutPiece] = []
         for piece in pieces:
-            if piece.function is None and not piece.id:
+            if piece.function is None and piece.custom is None and not piece.id:
                 fine = False  # it says nothing that a client could add to a call
                 continue
             call = self._book.take(piece)
-            arguments = (piece.function.arguments if piece.function is not None else None) or ""
+            arguments = piece.said.arguments or ""
             if arguments:
                 call.pieces.append(arguments)
             fine = self._is_fine(piece, call) and fine
@@ -61,7 +69,7 @@ class RelayCalls:
         Raises `UpstreamProtocolError` for a call without a name or without a JSON object (AC-19, AC-23).
         """
         for call in self._book.calls:
-            whole = is_object(call.arguments or ("" if cut else "{}"))
+            whole = call.custom or is_object(call.arguments or ("" if cut else "{}"))
             if not whole or not call.name:
                 if cut:
                     continue
@@ -71,26 +79,42 @@ class RelayCalls:
             if call.ordinal not in self._said:
                 call.id = call.id or made_up_id(message_id, call.ordinal)
                 yield from self._written(call, "")
-            if not call.pieces:
+            if not call.pieces and not call.custom:
                 yield OutPiece(self._said[call.ordinal], OutPieceFunction("{}"))
 
     def _is_fine(self, piece: CallPiece, call: Call) -> bool:
         if piece.index != self._said.get(call.ordinal, len(self._said)):
             return False
-        function = piece.function or CallFunction()
+        function = piece.said
         if call.ordinal in self._said:
-            return not piece.id and not function.name and function.arguments is not None
+            # openai-python takes a later `"type":null` for the call's type, and then fails on it.
+            return (
+                piece.type is not None
+                and not piece.id
+                and not function.name
+                and function.arguments is not None
+            )
         if function.name in self._names:
             return False
-        named = piece.id and function.name and piece.type == "function"
+        named = piece.id and function.name and piece.type == _kind(call)
         # What came before its name was known waits to be told with it.
         return bool(named) and function.arguments == call.arguments
 
     def _written(self, call: Call, arguments: str) -> Iterator[OutPiece]:
         if call.ordinal in self._said:
             if arguments:
-                yield OutPiece(self._said[call.ordinal], OutPieceFunction(arguments))
+                yield _piece(self._said[call.ordinal], call, arguments)
         elif call.id and call.name:
             index = self._said[call.ordinal] = len(self._said)
-            name = self._names.get(call.name, call.name)
-            yield OutPiece(index, OutPieceFunction(call.arguments, name), call.id, "function")
+            begun = _piece(index, call, call.arguments, self._names.get(call.name, call.name))
+            yield structs.replace(begun, id=call.id, type=_kind(call))
+
+
+def _kind(call: Call) -> str:
+    return "custom" if call.custom else "function"
+
+
+def _piece(index: int, call: Call, text: str, name: str | UnsetType = UNSET) -> OutPiece:
+    if call.custom:
+        return OutPiece(index, custom=OutPieceCustom(text, name))
+    return OutPiece(index, OutPieceFunction(text, name))

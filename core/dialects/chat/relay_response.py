@@ -5,12 +5,14 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from core.canonical import CUT_OFF
 from core.dialect import Echo
 from core.dialects.chat.errors import copilot_failure
 from core.dialects.chat.reading import first_byte
 from core.dialects.chat.relay_names import restore_calls
+from core.dialects.chat.relay_whole_calls import sound_calls
 from core.dialects.chat.response import check_chat_body, completion_id
-from core.dialects.chat.schema import NOTHING, NULL, decode_chunk, encode
+from core.dialects.chat.schema import NULL, decode_chunk, encode
 from core.dialects.chat.usage import FAILED, STOP_REASON, severer
 from core.errors import UpstreamProtocolError
 
@@ -39,7 +41,7 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     try:
         members = _members.decode(body)
         choices = _choices.decode(members["choices"])
-        merged = _merged(choices)
+        merged = _merged(choices, chunk.id or "")
         names = echo.full_names()
         if names:
             merged["message"] = restore_calls(merged["message"], names)
@@ -63,7 +65,7 @@ def is_date(created: Raw) -> bool:
     return digits.isdigit() and len(digits) < 16 and digits != b"0"  # noqa: PLR2004 - 2**53 has 16
 
 
-def _merged(choices: list[dict[str, Raw]]) -> dict[str, Raw]:
+def _merged(choices: list[dict[str, Raw]], message_id: str) -> dict[str, Raw]:
     """Make one choice of all (AC-04, AC-21)."""
     message: dict[str, Raw] = {}
     finish = ""
@@ -78,11 +80,20 @@ def _merged(choices: list[dict[str, Raw]]) -> dict[str, Raw]:
     complete = {name: value for name, value in DEFAULTS.items() if name not in message}
     if complete:
         message = {**message, **complete}
-    called = message.get("tool_calls", NULL) not in NOTHING
+    calls = _arrays.decode(message.get("tool_calls", NULL)) or list[Raw]()
+    sound = sound_calls(calls, message_id, cut=STOP_REASON.get(finish) in CUT_OFF)
+    if sound != calls:
+        message = {**message, "tool_calls": Raw(encode(sound)) if sound else NULL}
+    called = bool(sound)
     reason = finish_reason(finish, tools=called, legacy=message.get("function_call", NULL) != NULL)
     rest = {name: value for choice in reversed(choices) for name, value in choice.items()}
     written = _members.decode(encode({"index": 0, "message": message, "finish_reason": reason}))
-    if len(choices) == 1 and first_byte(choices[0].get("message", NULL)) == b"{" and not complete:
+    if (
+        len(choices) == 1
+        and first_byte(choices[0].get("message", NULL)) == b"{"
+        and not complete
+        and sound == calls
+    ):
         written["message"] = choices[0]["message"]
     return {**rest, **written}
 

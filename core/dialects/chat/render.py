@@ -65,6 +65,8 @@ def _decoded(base64: str) -> str:
 def _sources(result: ServerToolResult) -> str:
     if result.error_code is not None:
         return f"[{result.name} failed: {result.error_code}]"
+    if result.text:
+        return f"[{result.name} answered]\n{result.text}"
     lines = [f"[{result.name} found {len(result.sources)} sources]"]
     for source in result.sources:
         cited = f": {source.cited_text}" if source.cited_text else ""

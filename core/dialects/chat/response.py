@@ -29,7 +29,7 @@ from core.dialects.chat.thinking import seal_thinking
 from core.dialects.chat.usage import FINISH_REASON, encode_usage
 from core.errors import UpstreamProtocolError
 from core.grammar import fold
-from core.names import full_name, restore
+from core.names import restore
 
 ID_PREFIX: Final = "chatcmpl-"
 
@@ -110,13 +110,12 @@ class ToolNames:
     def __init__(self, echo: Echo) -> None:
         tools: Sequence[object] = echo.request.tools if echo.request is not None else ()
         mine = [tool for tool in tools if isinstance(tool, Tool)]
-        self._names = restore(full_name(tool.name, tool.namespace) for tool in mine)
+        self._names = restore(tool.name for tool in mine)
         self._custom = frozenset(tool.name for tool in mine if tool.custom)
 
     def own(self, call: ToolUse) -> str:
         """Return the client's name for the tool that is called."""
-        name = full_name(call.name, call.namespace)
-        return self._names.get(name, name)
+        return self._names.get(call.name, call.name)
 
     def is_custom(self, call: ToolUse) -> bool:
         """Tell whether the client declared the tool to take free text."""

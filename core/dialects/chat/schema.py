@@ -21,13 +21,28 @@ class CallFunction(Struct, gc=False):
     arguments: str | None = None
 
 
+class CustomCall(Struct, gc=False):
+    """The call of a custom tool, or a piece of it: free text."""
+
+    name: str | None = None
+    input: str | None = None
+
+
 class CallPiece(Struct):
     """One entry of `tool_calls`: the whole call, or a piece of it. `index` may be missing, `id` repeated."""
 
     index: int | None = None
     id: str | None = None
-    type: str | None = None
+    type: str | UnsetType | None = UNSET
     function: CallFunction | None = None
+    custom: CustomCall | None = None
+
+    @property
+    def said(self) -> CallFunction:
+        """What the piece says of its call, of either kind."""
+        if self.custom is not None:
+            return CallFunction(self.custom.name, self.custom.input)
+        return self.function or CallFunction()
 
 
 class Delta(Struct):

@@ -1,23 +1,18 @@
 """Tools, output format and effort as Copilot's chat wants them."""
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Literal
 
-import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from core.canonical import HostedTool, Json, OutputFormat, Request, Tool, ToolChoice
+from core.canonical import HostedTool, OutputFormat, Request, Tool, ToolChoice
 from core.custom_tools import wrap_tool
 from core.dialects.chat.draft import Notes
-from core.dialects.chat.schema import NULL, encode
 from core.effort import budget_of, effort_of, nearest
-from core.errors import InvalidRequestError, UnsupportedFeatureError
-from core.names import full_name, short_name
+from core.errors import UnsupportedFeatureError
+from core.names import short_name
 from core.tool_count import check_count
-
-OBJECT: Final = Raw(b'"object"')
-
-_members = msgspec.json.Decoder(dict[str, Raw])
+from core.tool_schema import clean_schema
 
 
 class _Function(Struct, frozen=True):
@@ -75,9 +70,10 @@ def _tool(tool: Tool | HostedTool, notes: Notes) -> OutTool:
         tool = wrap_tool(tool)
     if tool.cache is not None and notes.claude:
         notes.lose("cache_control")  # chat has no mark on tools
-    name = short_name(full_name(tool.name, tool.namespace))
     strict = UNSET if tool.strict is None else tool.strict
-    return _FunctionTool(_Function(name, clean_schema(tool.parameters), tool.description or UNSET, strict))
+    return _FunctionTool(
+        _Function(short_name(tool.name), clean_schema(tool.parameters), tool.description or UNSET, strict)
+    )
 
 
 def _hosted(tool: HostedTool) -> Raw:
@@ -90,25 +86,6 @@ def _hosted(tool: HostedTool) -> Raw:
     if tool.dialect != "chat":
         raise UnsupportedFeatureError(f"a chat model cannot run the hosted tool {tool.type!r}", param="tools")
     return Raw(tool.raw)
-
-
-def clean_schema(schema: Json) -> Raw:
-    """Return the schema as an object schema without `$schema` (AC-42); one that is fine stays byte for byte."""
-    try:
-        members = _members.decode(schema)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequestError(
-            "a tool's parameters must be a JSON Schema object", param="tools"
-        ) from error
-    fine = "$schema" not in members and members.get("type", NULL) != NULL
-    if fine and (members["type"] != OBJECT or "properties" in members):
-        return Raw(schema)
-    members.pop("$schema", None)
-    if members.get("type", NULL) == NULL:
-        members["type"] = OBJECT
-    if members["type"] == OBJECT:
-        members.setdefault("properties", Raw(b"{}"))
-    return Raw(encode(members))
 
 
 def encode_choice(choice: ToolChoice | None) -> OutChoice | UnsetType:

@@ -22,9 +22,11 @@ from core.canonical import (
     ToolResult,
     ToolUse,
 )
+from core.dialects.messages.hosted_results import error_of, sources_of, text_of
 from core.dialects.messages.schema import (
     CacheControl,
     CitationIn,
+    CompactionBlock,
     DocumentBlock,
     ImageBlock,
     RedactedThinkingBlock,
@@ -37,7 +39,6 @@ from core.dialects.messages.schema import (
     ToolResultBlock,
     ToolUseBlock,
     TypeOf,
-    WebSearchResult,
     read,
 )
 from core.dialects.messages.values import original_id
@@ -54,13 +55,13 @@ _search_result: Final = msgspec.json.Decoder(SearchResultBlock).decode
 _tool_use: Final = msgspec.json.Decoder(ToolUseBlock).decode
 _tool_result: Final = msgspec.json.Decoder(ToolResultBlock).decode
 _server_tool_result: Final = msgspec.json.Decoder(ServerToolResultBlock).decode
+_compaction: Final = msgspec.json.Decoder(CompactionBlock).decode
 _tool_reference: Final = msgspec.json.Decoder(ToolReference).decode
 _citation: Final = msgspec.json.Decoder(CitationIn).decode
-_results: Final = msgspec.json.Decoder(list[WebSearchResult]).decode
-_result_error: Final = msgspec.json.Decoder(WebSearchResult).decode
 _input: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 RESULT_SUFFIX: Final = "_tool_result"
+SEARCH_RESULT: Final = "web_search_tool_result"
 
 
 def block_in(raw: bytes, path: str) -> Block:
@@ -216,27 +217,24 @@ def _read_server_tool_use(raw: bytes, path: str) -> ServerToolUse:
 
 def _read_server_tool_result(raw: bytes, path: str, block_type: str) -> ServerToolResult:
     block = read(_server_tool_result, raw, path)
-    sources, error_code = (
-        _search_results(block.content) if block_type == "web_search_tool_result" else ((), None)
-    )
-    return ServerToolResult(
+    result = ServerToolResult(
         original_id(block.tool_use_id),
         block_type.removesuffix(RESULT_SUFFIX),
-        sources=sources,
-        error_code=error_code,
         native=Native("messages", block_type, bytes(raw)),
+    )
+    if block_type == SEARCH_RESULT:
+        sources, error_code = sources_of(block.content)
+        return structs.replace(result, sources=sources, error_code=error_code)
+    error_code = error_of(block.content)
+    return structs.replace(
+        result, error_code=error_code, text="" if error_code is not None else text_of(block.content)
     )
 
 
-def _search_results(content: bytes) -> tuple[tuple[Citation, ...], str | None]:
-    try:
-        results = _results(content)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        try:
-            return (), _result_error(content).error_code or "unavailable"
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return (), "unavailable"
-    return tuple(Citation(url=result.url, title=result.title) for result in results), None
+def _read_compaction(raw: bytes, path: str) -> Text:
+    block = read(_compaction, raw, path)
+    summary = f"[Summary of the conversation so far]\n{block.content}" if block.content else ""
+    return Text(summary, cache=cache_in(block.cache_control))
 
 
 def _arguments(raw: Raw, path: str) -> str:
@@ -265,4 +263,5 @@ _READERS: Final[dict[str, Callable[[bytes, str], Block]]] = {
     "tool_use": _read_tool_use,
     "tool_result": _read_tool_result,
     "server_tool_use": _read_server_tool_use,
+    "compaction": _read_compaction,
 }

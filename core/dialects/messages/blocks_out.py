@@ -1,6 +1,6 @@
 """Content blocks from the canonical model to the wire, for upstream and for clients."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,7 @@ from core.dialects.messages.values import is_object, one_line, safe_id
 
 Wire = dict[str, Any]
 
+WEB_SEARCH: Final = "web_search"
 EMPTY_INPUT: Final = Raw(b"{}")
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -172,12 +173,13 @@ def server_result_wire(result: ServerToolResult) -> Wire | Raw:
     return block
 
 
-def search_text(sources: Sequence[Citation], error_code: str | None = None) -> str:
-    """Return what a hosted search found as text, for models that refuse such blocks (AC-44)."""
-    if error_code is not None:
-        return f"[Web search failed: {error_code}]"
-    lines = [f"- {source.title or source.url}: {source.url}" for source in sources]
-    return "\n".join(["[Web search results]", *lines])
+def hosted_text(result: ServerToolResult) -> str:
+    """Return what a hosted tool found as text, for models that refuse such blocks (AC-44)."""
+    tool = "Web search" if result.name == WEB_SEARCH else result.name
+    if result.error_code is not None:
+        return f"[{tool} failed: {result.error_code}]"
+    lines = [f"- {source.title or source.url}: {source.url}" for source in result.sources]
+    return "\n".join([f"[{tool} results]", *lines, *filter(None, [result.text])])
 
 
 def _found(source: Citation) -> Wire:

@@ -29,18 +29,18 @@ from core.dialect import Target
 from core.dialects.messages.blocks_out import (
     citations_wire,
     document_wires,
+    hosted_text,
     image_wire,
     input_wire,
     result_wire,
     search_result_wire,
-    search_text,
     text_wire,
     with_cache,
 )
 from core.dialects.messages.turns import Piece, Turn
 from core.dialects.messages.values import safe_id
 from core.errors import UnsupportedFeatureError
-from core.names import full_name, short_name
+from core.names import short_name
 from core.opaque import comes_home
 
 PDF: Final = "application/pdf"
@@ -141,7 +141,7 @@ class HistoryWriter:
         wire: dict[str, Any] = {
             "type": "tool_use",
             "id": call_id,
-            "name": short_name(full_name(block.name, block.namespace)),
+            "name": short_name(block.name),
             "input": input_wire(arguments),
         }
         return [Piece("tool_use", with_cache(wire, block.cache), call_id, cached=block.cache is not None)]
@@ -168,7 +168,7 @@ class HistoryWriter:
 
     def _server_result(self, block: ServerToolResult, path: str) -> list[Piece]:
         self.repairs.append("server_tools_as_text")
-        return self._text(Text(search_text(block.sources, block.error_code)), path)
+        return self._text(Text(hosted_text(block)), path)
 
     def _compaction(self, _block: Compaction, path: str) -> list[Piece]:
         raise UnsupportedFeatureError(

@@ -9,8 +9,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from core.canonical import Document, Image, ServerToolResult, Text
 from core.dialect import Target
-from core.dialects.messages.blocks_in import block_in, reference_text
-from core.dialects.messages.blocks_out import search_text, text_wire, titled
+from core.dialects.messages.blocks_in import RESULT_SUFFIX, block_in, reference_text
+from core.dialects.messages.blocks_out import hosted_text, text_wire, titled
 from core.dialects.messages.relay_names import shorten
 from core.dialects.messages.schema import read
 from core.dialects.messages.turns import Piece, raw_members, text_piece
@@ -53,7 +53,10 @@ _SEALED: Final = b'"' + PREFIX.encode()
 PLAIN_MARKS: Final = frozenset({b'{"type":"ephemeral"}', b'{"type": "ephemeral"}'})
 MARK_MEMBERS: Final = frozenset({"type", "ttl"})
 # Hosted tools that Copilot does not run: their blocks in the history are refused with them.
-NOT_HOSTED: Final = frozenset({b'"web_search"', b'"web_fetch"', b'"code_execution"'})
+NOT_HOSTED: Final = (
+    "web_search", "web_fetch", "code_execution", "bash_code_execution", "text_editor_code_execution",
+)  # fmt: skip
+NOT_HOSTED_NAMES: Final = frozenset(f'"{name}"'.encode() for name in NOT_HOSTED)
 
 
 class BlockRelay:
@@ -72,8 +75,7 @@ class BlockRelay:
             "tool_use": self._tool_use,
             "tool_result": self._tool_result,
             "server_tool_use": self._server_tool_use,
-            "web_search_tool_result": self._hosted_result,
-            "web_fetch_tool_result": self._hosted_result,
+            **{name + RESULT_SUFFIX: self._hosted_result for name in NOT_HOSTED},
             "tool_reference": self._tool_reference,
         }
 
@@ -200,7 +202,7 @@ class BlockRelay:
         return [text_piece(reference_text(native_name(name) if isinstance(name, str) else ""))]
 
     def _server_tool_use(self, piece: Piece, glance: Glance, _path: str) -> list[Piece]:
-        if isinstance(glance.name, UnsetType) or bytes(glance.name) not in NOT_HOSTED:
+        if isinstance(glance.name, UnsetType) or bytes(glance.name) not in NOT_HOSTED_NAMES:
             return [piece]
         self._repairs.append("server_tools_as_text")
         asked = _encode(piece.members().get("input", {})).decode()
@@ -211,7 +213,7 @@ class BlockRelay:
         result = block_in(_encode(piece.body), path)
         if not isinstance(result, ServerToolResult):
             return []
-        return [Piece("text", text_wire(search_text(result.sources, result.error_code)))]
+        return [Piece("text", text_wire(hosted_text(result)))]
 
     def _safe(self, piece: Piece, name: str, value: Unset, path: str) -> str:
         """Return the block's id in letters that upstream accepts."""

@@ -36,7 +36,7 @@ from core.dialects.messages.values import (
     usage_out,
 )
 from core.errors import UpstreamProtocolError
-from core.names import full_name, restore
+from core.names import restore
 from core.opaque import seal
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -51,15 +51,14 @@ class NameTable:
 
     def __init__(self, request: Request | None) -> None:
         tools = request.tools if request is not None else ()
-        self._names = restore(full_name(tool.name, getattr(tool, "namespace", None)) for tool in tools)
+        self._names = restore(tool.name for tool in tools)
 
     def call_wire(self, call: ToolUse, arguments: Raw) -> dict[str, Any]:
         """Return a tool_use block."""
-        name = full_name(call.name, call.namespace)
         return {
             "type": "tool_use",
             "id": safe_id(call.call_id),
-            "name": self._names.get(name, name),
+            "name": self._names.get(call.name, call.name),
             "input": arguments,
         }
 

@@ -125,6 +125,13 @@ class ServerToolResultBlock(Struct):
     content: Raw = Raw(b"[]")
 
 
+class CompactionBlock(Struct):
+    """`compaction`: Claude's summary of what was before it; none where it failed."""
+
+    content: str | None = None
+    cache_control: CacheControl | None = None
+
+
 class ToolReference(Struct):
     """`tool_reference`, inside a tool result."""
 

@@ -12,7 +12,7 @@ from core.dialects.messages.tools_in import object_schema
 from core.dialects.messages.turns import Piece, raw_members
 from core.errors import UnsupportedFeatureError
 from core.model import Model
-from core.names import full_name, short_name
+from core.names import short_name
 from core.tool_count import check_count
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -77,7 +77,7 @@ def format_out(asked: OutputFormat | None, model: Model) -> tuple[dict[str, Any]
 
 def _function(tool: Tool, path: str) -> Piece:
     schema = without_dialect(object_schema(tool.parameters, f"{path}.parameters"))
-    wire: dict[str, Any] = {"name": short_name(full_name(tool.name, tool.namespace))}
+    wire: dict[str, Any] = {"name": short_name(tool.name)}
     if tool.description is not None:
         wire["description"] = tool.description
     wire["input_schema"] = Raw(schema)

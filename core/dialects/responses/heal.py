@@ -4,12 +4,14 @@ import re
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from core.dialect import Encoded
 from core.dialects.responses.heal_items import settle_calls, strip_ids, strip_reasoning
 from core.errors import GatewayError
-from core.refused import Refused, Rule, first_byte, items_of, rule
+from core.refused import Refused, Rule, encode, first_byte, items_of, members_of, rule
 from core.refused import heal as heal_by
+from core.tool_schema import INVALID_SCHEMA, with_schema
 
 # What may be left out without changing what is asked; input, tools, formats and memory may not.
 KNOBS: Final = frozenset({
@@ -74,6 +76,29 @@ def _drop_include(refused: Refused, value: str) -> bool:
     return True
 
 
+def _complete_schemas(refused: Refused, _: re.Match[str]) -> bool:
+    tools = items_of(refused.members["tools"])
+    mended = [_with_schema(tool) for tool in tools]
+    if mended == tools:
+        return False
+    refused.put("tools", mended)
+    return True
+
+
+def _with_schema(tool: Raw) -> Raw:
+    members = members_of(tool)
+    match _string(members["type"]):
+        case "function":
+            function = with_schema(members)
+            return tool if function is None else Raw(encode(function))
+        case "namespace":
+            inner = items_of(members["tools"])
+            mended = [_with_schema(member) for member in inner]
+            return tool if mended == inner else Raw(encode({**members, "tools": mended}))
+        case _:
+            return tool
+
+
 RULES: Final[tuple[Rule, ...]] = (
     rule("item_id", r"expected an id that begins with", strip_ids),
     rule("encrypted_content", r"input_item_not_owned|does not belong to this connection", strip_reasoning),
@@ -82,6 +107,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("encrypted_content", r"item with id .{1,100} not found", strip_reasoning),
     rule("encrypted_content", r"was provided without its required", strip_reasoning),
     rule("orphan_tool_call", r"no tool (?:call|output) found for", settle_calls),
+    rule("tool_schema", INVALID_SCHEMA, _complete_schemas),
     rule("effort", r"invalid_reasoning_effort|reasoning[. ]effort.{0,80}not supported", _drop_effort),
     rule("unsupported_value", r"(?:invalid|unsupported) value: '([A-Za-z0-9_.-]{1,60})'", _drop_value),
     rule("unsupported_parameter", r"(?:unsupported|unknown|unrecognized)[a-z ]{0,20}: '([a-z_.]{1,40})'", _drop_knob),

@@ -1,11 +1,14 @@
 """The canonical request to a body for upstream."""
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any, Final
 
 from msgspec import DecodeError, Raw
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
-from core.canonical import HostedTool, Json, Message, OutputFormat, Request, Text
+from core.canonical import Block, HostedTool, Json, Message, OutputFormat, Request, Text, Tool, ToolResult
 from core.dialect import Encoded, Target
 from core.dialects.responses.request_decode import NAMESPACES, REASONING, asks_to_store
 from core.dialects.responses.schema import encode
@@ -14,6 +17,9 @@ from core.dialects.responses.turns import XAI, Turns
 from core.effort import effort_of, nearest
 from core.errors import UnsupportedFeatureError
 from core.tool_count import check_count
+from core.tool_schema import clean_schema
+
+Place = tuple[int, Message]
 
 ENCRYPTED: Final = "reasoning.encrypted_content"
 LEAST_OUTPUT: Final = 16  # OpenAI refuses a smaller max_output_tokens
@@ -51,7 +57,7 @@ def encode_request(request: Request, target: Target) -> Encoded:
     instructions = _instructions(messages)
     if instructions is not None:
         body["instructions"] = instructions
-    for index, message in enumerate(messages, start=len(request.messages) - len(messages)):
+    for index, message in _answers_first(enumerate(messages, start=len(request.messages) - len(messages))):
         turns.add(message, index)
     turns.close()
     body["input"] = turns.items
@@ -90,15 +96,47 @@ def _instructions(messages: list[Message]) -> str | None:
     return None
 
 
+def _answers_first(turns: Iterable[Place]) -> Iterator[Place]:
+    """Return the turns with their places; what was said between the results of parallel calls follows them (AC-30).
+
+    Messages clients may send each result in a turn of its own; a call without one by then would count as interrupted.
+    """
+    for assistant, run in groupby(turns, key=lambda turn: turn[1].role == "assistant"):
+        places = list(run)
+        answering = [place for place in places if any(map(_is_result, place[1].content))]
+        if assistant or not answering or answering == places[:1]:
+            yield from places
+            continue
+        index, first = answering[0]
+        results = [block for _, turn in answering for block in turn.content if _is_result(block)]
+        yield index, replace(first, content=tuple(results))
+        for index, turn in places:
+            rest = tuple(block for block in turn.content if not _is_result(block))
+            if rest or not turn.content:
+                yield index, replace(turn, content=rest)
+
+
+def _is_result(block: Block) -> bool:
+    return isinstance(block, ToolResult)
+
+
 def _write_tools(body: dict[str, Any], request: Request) -> None:
     if not request.tools:
         return
     check_count(sum(isinstance(tool, HostedTool) or not tool.deferred for tool in request.tools))
-    body["tools"] = encode_tools(request.tools, namespaces_of(request.extras.get(NAMESPACES)))
+    tools = tuple(_sendable(tool) for tool in request.tools)
+    body["tools"] = encode_tools(tools, namespaces_of(request.extras.get(NAMESPACES)))
     if request.tool_choice is not None:
         body["tool_choice"] = encode_choice(request.tool_choice, request.tools)
     if request.parallel_tools is not None:
         body["parallel_tool_calls"] = request.parallel_tools
+
+
+def _sendable(tool: Tool | HostedTool) -> Tool | HostedTool:
+    """Return a tool whose schema upstream takes."""
+    if isinstance(tool, HostedTool) or tool.custom:
+        return tool
+    return replace(tool, parameters=bytes(clean_schema(tool.parameters)))
 
 
 def _write_limits(

@@ -145,6 +145,7 @@ class Turns:
                 self._say(None, Text(f"[{block.name} {block.arguments}]"))
             return
         lines = [f"- {source.title or source.url}: {source.url}" for source in block.sources]
+        lines += filter(None, [block.text])
         if block.call_id not in self._searches and (lines or block.error_code):
             self._say(
                 None, Text("\n".join([f"[{block.name} result] {block.error_code or ''}".rstrip(), *lines]))

@@ -120,3 +120,53 @@ def test_what_is_no_reply_is_an_error(reply: bytes, code: str | None, kind: str)
     with pytest.raises(GatewayError) as caught:
         CHAT.relay_response(reply, echo())
     assert (code, kind) == (caught.value.code, caught.value.kind)
+
+
+def called(finish: str, *calls: dict[str, Any], upstream_id: str = "c") -> dict[str, Any]:
+    return passed(choice(finish, content="A", tool_calls=list(calls)), id=upstream_id)["choices"][0]
+
+
+def function(arguments: str | None, **members: Any) -> dict[str, Any]:
+    return {"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}, **members}
+
+
+@pytest.mark.parametrize("arguments", ["", None])
+def test_a_call_without_arguments_has_an_empty_object(arguments: str | None) -> None:
+    """AC-18: clients read the arguments as JSON, which nothing is not."""
+    assert [CALL] == called("tool_calls", function(arguments))["message"]["tool_calls"]
+
+
+def test_a_call_without_an_id_gets_one() -> None:
+    first, second = called("tool_calls", function("{}", id=None), function("{}", id="", type=None))[
+        "message"
+    ]["tool_calls"]
+    assert ("function", "function") == (first["type"], second["type"])
+    assert first["id"].startswith("call_")
+    assert first["id"] != second["id"]
+
+
+def test_half_a_call_is_left_out_where_the_limit_cut_it() -> None:
+    """AC-19."""
+    cut = called("length", CALL, function('{"a":', id="b"))
+    assert (([CALL]), "length") == (cut["message"]["tool_calls"], cut["finish_reason"])
+    only = called("length", function('{"a":'))
+    assert (None, "A", "length") == (
+        only["message"]["tool_calls"],
+        only["message"]["content"],
+        only["finish_reason"],
+    )
+
+
+@pytest.mark.parametrize(
+    "broken", [function('{"a":'), function("[1]"), function("{}", function={"arguments": "{}"})]
+)
+def test_a_call_that_upstream_garbled_is_an_error(broken: dict[str, Any]) -> None:
+    """AC-19, AC-23."""
+    with pytest.raises(GatewayError) as failed:
+        called("tool_calls", CALL, broken)
+    assert "upstream" == failed.value.kind
+
+
+def test_a_custom_call_keeps_its_text() -> None:
+    custom = {"id": "a", "type": "custom", "custom": {"name": "p", "input": "no JSON"}}
+    assert [custom] == called("tool_calls", custom)["message"]["tool_calls"]

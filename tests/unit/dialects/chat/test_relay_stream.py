@@ -147,6 +147,31 @@ def test_calls_are_numbered_from_zero_and_named_once(first: int | None) -> None:
     assert ([WEATHER, TIME], "tool_calls") == (told.calls, told.finish_reason)
 
 
+def test_nulls_in_later_pieces_are_not_forwarded() -> None:
+    """As some backends send them: openai-python would forget that the call is one of a function."""
+    begun = calls(call(0, '{"city"', call_id="a", name="weather"))
+    null = {"index": 0, "id": None, "type": None, "function": {"name": None, "arguments": ':"Rome"}'}}
+    relay = CHAT.relay(echo())
+    assert b'"type": null' not in relay.feed(ROLE + begun + calls(null)).replace(b'":null', b'": null')
+    assert [WEATHER] == passed(ROLE, begun, calls(null), finish("tool_calls")).calls
+
+
+def custom(index: int | None, text: str, **members: Any) -> dict[str, Any]:
+    name = {"name": "patch"} if members else {}
+    return {"index": index, **members, "custom": {**name, "input": text}}
+
+
+@pytest.mark.parametrize("first", [0, 1, None])
+def test_the_call_of_a_custom_tool_is_free_text(first: int | None) -> None:
+    begun = calls(custom(first, "", id="a", type="custom"))
+    rest = [calls(custom(first, "*** Begin")), calls(custom(first, " Patch"))]
+    told = passed(ROLE, begun, *rest, finish("stop"))
+    assert ([ChatCall("a", "custom", "patch", "*** Begin Patch")], "tool_calls") == (
+        told.calls,
+        told.finish_reason,
+    )
+
+
 def test_interleaved_calls_stay_interleaved() -> None:
     """AC-02."""
     told = passed(

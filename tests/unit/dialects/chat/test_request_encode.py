@@ -339,9 +339,9 @@ def test_long_and_odd_names_are_encoded_alike_everywhere() -> None:
     name, call_id = "mcp.server/" + "x" * 80, "call id " + "y" * 80
     sent = body(
         HI,
-        assistant(ToolUse(call_id, name, "{}"), ToolUse("functions.f:0", "f", "{}", namespace="ns")),
+        assistant(ToolUse(call_id, name, "{}"), ToolUse("functions.f:0", "ns__f", "{}", namespace="ns")),
         user(ToolResult(call_id), ToolResult("functions.f:0")),
-        tools=(Tool(name=name), Tool(name="f", namespace="ns")),
+        tools=(Tool(name=name), Tool(name="ns__f", namespace="ns")),
         tool_choice=ToolChoice("tool", name),
     )
     short = sent["tools"][0]["function"]["name"]

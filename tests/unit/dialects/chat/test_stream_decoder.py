@@ -481,3 +481,11 @@ def test_nothing_comes_after_the_end(size: int | None) -> None:
     decoder.feed(text("Hi") + finish() + DONE)
     late = b"data: junk\n\n" + event({"error": {}}) + DONE
     assert [] == [event for piece in split(late, size) for event in decoder.feed(piece)] + decoder.close()
+
+
+def test_the_call_of_a_custom_tool_is_free_text() -> None:
+    begun = {"index": 0, "id": "a", "type": "custom", "custom": {"name": "patch", "input": ""}}
+    pieces = [calls({"index": 0, "custom": {"input": more}}) for more in ("*** Begin", " Patch")]
+    patch = ToolUse("a", "patch", "*** Begin Patch", custom=True)
+    time = calls(call(1, '{"zone":1}', call_id="b", name="time"))
+    assert (patch, TIME) == content_of(calls(begun), time, *pieces, finish("tool_calls"))

@@ -240,7 +240,7 @@ def test_tools_of_every_kind_are_written() -> None:
         )
     )
     assert body["tools"] == [
-        {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
+        {"type": "function", "name": "f", "description": "d", "parameters": empty, "strict": True},
         {"type": "namespace", "name": "ns", "description": "N", "tools": [
             {"type": "function", "name": "a", "parameters": empty, "strict": False},
             {"type": "function", "name": "b", "parameters": empty, "strict": False}]},
