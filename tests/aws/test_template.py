@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -156,6 +157,25 @@ def test_alarms_reach_a_topic_and_the_dashboard_is_valid(packaged: Packaged) -> 
     assert [{"Ref": "AlarmTopic"}] == [action for alarm in alarms for action in alarm["AlarmActions"]][:1]
     (dashboard,) = packaged.of_type("AWS::CloudWatch::Dashboard").values()
     assert 9 == len(json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"])
+
+
+def test_dashboard_asks_for_every_function_by_its_whole_name(packaged: Packaged) -> None:
+    # What is quoted in a SEARCH is compared whole, and a SEARCH has at most 1024 characters.
+    (dashboard,) = packaged.of_type("AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    asked = [
+        row[0]["expression"] for widget in widgets for row in widget["properties"]["metrics"] if len(row) == 1
+    ]
+    searches = [search for search in asked if "FunctionName=" in search]
+    names = {f["FunctionName"] for f in packaged.of_type("AWS::Lambda::Function").values()}
+    found = [set(re.findall(r'"([^"]+)"', search.partition("FunctionName=")[2])) for search in searches]
+    assert [names] * 6 == found
+    assert 1024 >= max(len(search) for search in searches)
+
+
+def test_logs_of_a_stage_are_told_from_those_of_a_stage_whose_name_goes_on(packaged: Packaged) -> None:
+    names = [f["FunctionName"] for f in packaged.of_type("AWS::Lambda::Function").values()]
+    assert [] == [name for name in names if "-" in name.removeprefix("copilot-gateway-prod-")]
 
 
 def test_dashboard_shows_every_metric_that_the_functions_write(packaged: Packaged) -> None:
