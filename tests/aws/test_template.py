@@ -195,6 +195,18 @@ def test_outputs_name_what_the_command_asks_for(packaged: Packaged) -> None:
     assert {"BaseUrl", "TableName", "SecretName", "DashboardUrl"} <= set(packaged.template["Outputs"])
 
 
+@pytest.mark.parametrize(("transfer", "seconds"), [("STREAM", 900), ("BUFFERED", 28)])
+def test_the_api_waits_as_long_as_its_functions_may_take(
+    transfer: str, seconds: int, package: Callable[..., Packaged]
+) -> None:
+    # API Gateway refuses a deployment whose buffered methods wait longer than 29 seconds.
+    chosen = package("rest", transfer=transfer, timeout="900")
+    methods = chosen.of_type("AWS::ApiGateway::Method").values()
+    waits = {method["Integration"].get("TimeoutInMillis", 29_000) for method in methods}
+    functions = chosen.of_type("AWS::Lambda::Function").values()
+    assert ({29_000, seconds * 1000}, {28, seconds}) == (waits, {each["Timeout"] for each in functions})
+
+
 @pytest.mark.parametrize("front", FRONTS)
 def test_choices_are_taken(front: str, package: Callable[..., Packaged]) -> None:
     chosen = package(
