@@ -217,6 +217,9 @@ def test_choices_are_taken(front: str, package: Callable[..., Packaged]) -> None
     functions = chosen.of_type("AWS::Lambda::Function")
     model = functions["GatewayLambdaFunction" if front == "url" else "MessagesLambdaFunction"]
     assert (1024, 900, 5) == (model["MemorySize"], model["Timeout"], model["ReservedConcurrentExecutions"])
+    capped = {name for name, each in functions.items() if "ReservedConcurrentExecutions" in each}
+    calling = {"Chat", "Messages", "Responses", "Embeddings"} if front == "rest" else {"Gateway"}
+    assert {f"{name}LambdaFunction" for name in calling} == capped
     assert model["FunctionName"].startswith("my-own-prod-")
     assert "acme.ghe.com" == model["Environment"]["Variables"]["COPILOT_GATEWAY_ENTERPRISE_HOST"]
     assert "0" == str(model["Environment"]["Variables"]["COPILOT_GATEWAY_METRICS"])
