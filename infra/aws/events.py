@@ -3,7 +3,7 @@
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from msgspec import Struct
 
@@ -77,20 +77,40 @@ def _read_v2(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpEvent:
 
 
 def _read_rest(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpEvent:
-    """Read payload format 1.0 of a REST API: query values are decoded, the path lacks the stage."""
-    path = _text(event.get("path")) or "/"
+    """Read payload format 1.0 of a REST API: query values are decoded, the path lacks the stage.
+
+    It does have the base path of a custom domain, which only the matched resource tells from the rest.
+    """
+    given = _text(event.get("path")) or "/"
     whole = _text(context.get("path"))
+    stage = whole.removesuffix(given).rstrip("/") if whole.endswith(given) else ""
+    base = _base_path(given, _resource(event))
     return HttpEvent(
         source="rest",
         method=_text(event["httpMethod"]),
-        path=path,
+        path=given.removeprefix(base) or "/",
         query=urlencode(_pairs(event), errors="surrogatepass"),
         headers=_headers(_table(event.get("headers")), _table(event.get("multiValueHeaders"))),
         body=_body(event),
         peer=_text(_table(context.get("identity")).get("sourceIp")),
         host=_text(context.get("domainName")),
-        prefix=whole.removesuffix(path).rstrip("/") if whole.endswith(path) else "",
+        prefix=stage + base,
     )
+
+
+def _resource(event: Mapping[str, Any]) -> str:
+    """Return the path that API Gateway matched, decoded: the resource with the caller's words for its parameters."""
+    filled = _text(event.get("resource"))
+    for name, value in _table(event.get("pathParameters")).items():
+        filled = filled.replace(f"{{{name}}}", _text(value)).replace(f"{{{name}+}}", _text(value))
+    return unquote(filled)
+
+
+def _base_path(path: str, resource: str) -> str:
+    """Return what stands before the resource in a path, "" where they do not fit together."""
+    shown, own = unquote(path).rstrip("/"), resource.rstrip("/")
+    before = shown.removesuffix(own)
+    return before if resource and shown.endswith(own) and path.startswith(before) else ""
 
 
 def _read_alb(event: Mapping[str, Any], _context: Mapping[str, Any]) -> HttpEvent:

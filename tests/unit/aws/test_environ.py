@@ -2,6 +2,7 @@
 
 import base64
 from typing import Any
+from urllib.parse import unquote
 from wsgiref.validate import validator
 
 import pytest
@@ -181,6 +182,35 @@ def test_stage_of_a_rest_api_is_the_script_name() -> None:
     custom = rest_event(path="/v1/models")
     custom["requestContext"]["path"] = "/v1/models"
     assert "" == request_of(custom).root_path
+
+
+@pytest.mark.parametrize(
+    ("resource", "parameters", "path"),
+    [
+        ("/v1/messages", None, "/v1/messages"),
+        ("/v1/messages", None, "/v1/messages/"),
+        ("/messages", None, "/messages"),
+        ("/v1/models/{proxy+}", {"proxy": "openai/gpt 5"}, "/v1/models/openai/gpt%205"),
+        ("/v1/models/{proxy+}", {"proxy": "a%20b"}, "/v1/models/a%20b"),
+        ("/{proxy+}", {"proxy": "healthz"}, "/healthz"),
+        ("/", None, "/"),
+    ],
+)
+@pytest.mark.parametrize("base", ["", "/messages", "/ai/copilot"])
+def test_base_path_of_a_custom_domain_is_part_of_the_script_name(
+    resource: str, parameters: dict[str, str] | None, path: str, base: str
+) -> None:
+    # API Gateway leaves it on the path, and on the context's.
+    event = rest_event(path=base + path, resource=resource, pathParameters=parameters)
+    event["requestContext"]["path"] = base + path
+    request = request_of(event)
+    assert (base, unquote(path)) == (request.root_path, request.path)
+
+
+def test_path_that_does_not_fit_its_resource_stays_whole() -> None:
+    for resource in ("", "$default", "/{proxy+}", "/v1/other"):
+        request = request_of(rest_event(path="/x/v1/models", resource=resource))
+        assert ("/prod", "/x/v1/models") == (request.root_path, request.path)
 
 
 @pytest.mark.parametrize("proto", ["", "ftp", "javascript:", "HTTPS"])
