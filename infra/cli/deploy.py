@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ZIP: Final = Path("dist") / "copilot-gateway-arm64.zip"  # where serverless.yml looks for it
 FIRST_KEY: Final = "first"
+# Letters of a service and a stage together: of the 64 that a function's name and a role's may have, the longest of ours
+# takes `-embeddings`.
+LONGEST: Final = 52
 # No telemetry and no questions from what is run, and no search for credentials of a virtual machine.
 QUIET: Final = {
     "SLS_TELEMETRY_DISABLED": "1",
@@ -172,6 +175,10 @@ def _check_words(stage: str, region: str, service: str, params: Sequence[str]) -
     for option, word in (("--stage", stage), ("--region", region), ("--service", service)):
         if re.fullmatch(r"[a-z][a-z0-9-]{0,30}[a-z0-9]|[a-z]", word) is None:
             raise click.UsageError(f"{option} takes small letters, digits and '-', as in dev; at most 32.")
+    if len(service + stage) > LONGEST:
+        raise click.UsageError(
+            f"--service and --stage have {len(service + stage)} letters together; names in AWS leave room for {LONGEST}."
+        )
     for param in params:
         if re.fullmatch(r"[a-z0-9-]+=[^\r\n]*", param) is None:
             raise click.UsageError(f"--param takes NAME=VALUE, not {param}.")

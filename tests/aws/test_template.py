@@ -14,6 +14,7 @@ import pytest
 import handlers
 from infra.aws import endpoints
 from infra.aws.metrics import METRICS, NAMESPACE, SERVICE, STAGE, SWITCH
+from infra.cli.deploy import LONGEST
 from infra.settings import PREFIX
 from tests.aws.conftest import CANARIES, FRONTS, REGION, Packaged
 
@@ -171,6 +172,14 @@ def test_dashboard_asks_for_every_function_by_its_whole_name(packaged: Packaged)
     found = [set(re.findall(r'"([^"]+)"', search.partition("FunctionName=")[2])) for search in searches]
     assert [names] * 6 == found
     assert 1024 >= max(len(search) for search in searches)
+
+
+def test_longest_name_that_the_command_takes_is_not_too_long_for_aws(packaged: Packaged) -> None:
+    functions = packaged.of_type("AWS::Lambda::Function").values()
+    names = [each["FunctionName"] for each in functions]
+    names += [each["RoleName"] for each in packaged.of_type("AWS::IAM::Role").values()]
+    endings = [len(name.removeprefix("copilot-gateway-prod")) for name in names]
+    assert 64 >= LONGEST + len("-") + max(endings)
 
 
 def test_logs_of_a_stage_are_told_from_those_of_a_stage_whose_name_goes_on(packaged: Packaged) -> None:
