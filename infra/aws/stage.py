@@ -120,6 +120,11 @@ def _ask(call: Callable[[], Any], missing: str = "") -> Any:
         raise StageError(f"AWS cannot be asked: {error}. Run `aws sso login`.") from error
     except (faults.BotoCoreError, ValueError) as error:  # ValueError: for some settings, such as the endpoint
         raise StageError(f"AWS cannot be asked: {error}") from error
+    except Exception as error:
+        # An answer that botocore cannot read is told by whatever its parsers raise.
+        raise StageError(
+            "AWS answered what cannot be read. Try again; if it lasts, look at what stands between."
+        ) from error
 
 
 def _faults() -> Any:

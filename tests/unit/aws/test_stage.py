@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from infra.aws.stage import Account, StageError
 
@@ -56,3 +57,13 @@ def test_setup_that_cannot_be_used_is_told(
         monkeypatch.setenv(name, value)
     with pytest.raises(StageError, match=told):
         Account(environ.get("AWS_REGION", "eu-central-1")).find("dev")
+
+
+def test_page_of_something_between_is_told(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    httpserver.expect_request("/").respond_with_data(
+        "<!doctype html><p>Who are you?", content_type="text/html"
+    )
+    for name, value in (KEY | {"AWS_ENDPOINT_URL": httpserver.url_for("")}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(StageError, match="AWS answered what cannot be read"):
+        Account("eu-central-1").find("dev")
