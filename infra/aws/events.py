@@ -51,7 +51,7 @@ def read_event(event: object) -> HttpEvent:
 def _source(event: Mapping[str, Any], context: Mapping[str, Any]) -> Source:
     if _table(context.get("http")).get("method"):
         # Only a function URL streams; its domain is AWS's own, while an HTTP API may have any.
-        return "url" if ".lambda-url." in _text(context.get("domainName")) else "http"
+        return "url" if ".lambda-url." in _domain(event, context) else "http"
     if not event.get("httpMethod"):
         raise NotHttpError("This function answers HTTP requests; the event has no method.")
     return "alb" if "elb" in context else "rest"
@@ -64,15 +64,19 @@ def _read_v2(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpEvent:
     cookies = [_text(cookie) for cookie in _items(event.get("cookies"))]
     if cookies:
         headers["cookie"] = "; ".join(cookies)
+    # An HTTP API leaves the name of its stage on the path, unless that is `$default`, as a function URL's.
+    path, stage = _text(event.get("rawPath")), _text(context.get("stage"))
+    prefix = f"/{stage}" if stage and f"{path}/".startswith(f"/{stage}/") else ""
     return HttpEvent(
         source=_source(event, context),
         method=_text(http["method"]),
-        path=_text(event.get("rawPath")) or "/",
+        path=path.removeprefix(prefix) or "/",
         query=_ascii(_text(event.get("rawQueryString"))),
         headers=headers,
         body=_body(event),
         peer=_text(http.get("sourceIp")),
-        host=_text(context.get("domainName")),
+        host=_domain(event, context),
+        prefix=prefix,
     )
 
 
@@ -93,7 +97,7 @@ def _read_rest(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpEven
         headers=_headers(_table(event.get("headers")), _table(event.get("multiValueHeaders"))),
         body=_body(event),
         peer=_text(_table(context.get("identity")).get("sourceIp")),
-        host=_text(context.get("domainName")),
+        host=_domain(event, context),
         prefix=stage + base,
     )
 
@@ -136,6 +140,12 @@ _READERS: Final[dict[Source, Callable[[Mapping[str, Any], Mapping[str, Any]], Ht
     "rest": _read_rest,
     "alb": _read_alb,
 }
+
+
+def _domain(event: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    """Return the domain that AWS serves for this function, by which it finds it: what the Host header says, too."""
+    headers = _headers(_table(event.get("headers")), {})
+    return _text(context.get("domainName")) or headers.get("host", "").partition(":")[0]
 
 
 def _headers(single: Mapping[str, Any], multiple: Mapping[str, Any]) -> dict[str, str]:

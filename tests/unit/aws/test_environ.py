@@ -8,7 +8,8 @@ from wsgiref.validate import validator
 import pytest
 from werkzeug.wrappers import Request
 
-from handlers.hosts import OWN_HOST
+from core.settings import Settings
+from handlers.hosts import OWN_HOST, check_host
 from infra.aws.environ import build_environ
 from infra.aws.events import NotHttpError, read_event
 from tests.unit.aws.events import API_DOMAIN, URL_DOMAIN, alb_event, rest_event, url_event
@@ -174,6 +175,38 @@ def test_domain_that_aws_serves_is_told_apart_from_the_host_header(event: Any, h
     if "http" in event["requestContext"]:
         event = {**event, "headers": {"host": "evil.example"}}
     assert host == environ_of(event)[OWN_HOST]
+
+
+@pytest.mark.parametrize("make", [url_event, rest_event])
+def test_domain_that_an_event_does_not_name_is_the_one_that_was_called(make: Any) -> None:
+    event = make()
+    del event["requestContext"]["domainName"]
+    assert event["headers"]["host"] == environ_of(event)[OWN_HOST]
+    assert read_event(make()).source == read_event(event).source
+
+
+def test_health_check_of_a_load_balancer_may_come_in_without_a_host() -> None:
+    event = alb_event(path="/healthz") | {"headers": {"user-agent": "ELB-HealthChecker/2.0"}}
+    request = request_of(event)
+    check_host(request, Settings())
+    assert ("localhost", "/healthz") == (request.host, request.path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "path", "seen"),
+    [
+        ("prod", "/prod/v1/models", ("/prod", "/v1/models")),
+        ("prod", "/prod", ("/prod", "/")),
+        ("prod", "/production", ("", "/production")),
+        ("$default", "/v1/models", ("", "/v1/models")),
+        ("", "//v1/models", ("", "/v1/models")),  # Werkzeug takes two slashes for one
+    ],
+)
+def test_stage_of_an_http_api_is_the_script_name(stage: str, path: str, seen: tuple[str, str]) -> None:
+    event = url_event(path=path)
+    event["requestContext"] |= {"domainName": API_DOMAIN, "stage": stage}
+    request = request_of(event)
+    assert seen == (request.root_path, request.path)
 
 
 def test_stage_of_a_rest_api_is_the_script_name() -> None:
