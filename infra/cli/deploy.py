@@ -15,6 +15,7 @@ from infra import smoke
 from infra.cli import exits
 from infra.cli.console import can_ask, say, warn
 from infra.cli.first_login import wait_for_login
+from infra.cli.keys import named
 from infra.cli.notice import NOTICE
 from infra.cli.smoke import check, temporary_key, verdict
 from infra.cli.stage import SERVICE, Place, find_stage, open_account
@@ -165,9 +166,10 @@ def _first_key(keys: ManagedKeys) -> None:
     now = time.time()
     if any(key.lives(now) for key in keys.list()):
         return
-    keys.revoke(FIRST_KEY)  # an expired one would only be in the way
+    named(lambda: keys.revoke(FIRST_KEY))  # an expired one would only be in the way
+    clear = named(lambda: keys.create(FIRST_KEY))
     say("Your API key. It is shown only now; keep it in a password manager:", "bold")
-    click.echo(keys.create(FIRST_KEY))
+    click.echo(clear)
 
 
 def _check_words(stage: str, region: str, service: str, params: Sequence[str]) -> None:
