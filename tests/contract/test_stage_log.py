@@ -125,12 +125,12 @@ def test_many_log_groups_are_found_page_by_page() -> None:
     class Pages:
         """CloudWatch with one group a page, and a line in each."""
 
-        def describe_log_groups(self, logGroupNamePrefix: str, nextToken: str | None = None) -> Any:
-            assert logGroupNamePrefix == "/aws/lambda/x-dev-"
-            return pages[nextToken]
+        def describe_log_groups(self, **asked: str) -> Any:
+            assert asked["logGroupNamePrefix"] == "/aws/lambda/x-dev-"
+            return pages[asked.get("nextToken")]
 
-        def filter_log_events(self, logGroupName: str, **_: Any) -> Any:
-            name = logGroupName.rpartition("-")[2]
+        def filter_log_events(self, **asked: Any) -> Any:
+            name = asked["logGroupName"].rpartition("-")[2]
             return {"events": [{"timestamp": 1, "eventId": name, "message": line(1, id=name)}]}
 
     log = StageLog(Pages(), "/aws/lambda/x-dev-", lambda call: call())
