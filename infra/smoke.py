@@ -74,6 +74,9 @@ class Smoke:
         except OSError as error:
             yield Finding("health", "FAILED", f"{self.url} cannot be reached: {error}")
             return
+        except http.client.HTTPException as error:
+            yield Finding("health", "FAILED", f"{self.url} answers what is no HTTP: {error!r}")
+            return
         checks = (
             ("encryption", self._encryption),
             ("no key", lambda: self._refusal({})),
@@ -87,6 +90,8 @@ class Smoke:
                 mark, told = check()
             except (OSError, http.client.HTTPException) as error:
                 mark, told = "FAILED", f"the connection broke: {type(error).__name__} {error}"
+            except UnicodeError:
+                mark, told = "FAILED", "the key has letters that no header can carry"
             yield Finding(name, mark, told)
 
     def _health(self) -> Finding:
@@ -198,6 +203,12 @@ def check_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
         raise ValueError("the gateway's URL begins with https:// (or http:// on this machine)")
+    try:
+        named = parts.port != 0 and parts.hostname.encode("idna")
+    except ValueError:
+        named = b""
+    if not named or " " in text or not text.isprintable() or not parts.path.isascii():
+        raise ValueError(f"{text!r} is no URL: look at its host, its port and its path")
     return text.rstrip("/").removesuffix("/v1")
 
 

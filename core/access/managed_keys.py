@@ -59,6 +59,8 @@ class ManagedKeys:
 
     The store is asked about a key every half minute at most, and never about a text that cannot be one; it is told of its
     use once a minute. All methods raise StoreError.
+
+    notes_use: False where the store may only be read.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class ManagedKeys:
         now: Callable[[], float],
         *,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
+        notes_use: bool = True,
     ) -> None:
         self._state = state
+        self._notes_use = notes_use
         self._now = now
         self._entropy = entropy
         self._found: dict[str, tuple[ManagedKey, float]] = {}
@@ -169,7 +173,7 @@ class ManagedKeys:
 
     def _note(self, name: str, now: float) -> None:
         """Keep that the key is used, once a minute; a store that fails is no reason to refuse it."""
-        if abs(now - self._noted.get(name, 0.0)) < NOTE_EVERY:
+        if not self._notes_use or abs(now - self._noted.get(name, 0.0)) < NOTE_EVERY:
             return
         self._noted[name] = now
         with suppress(StoreError):

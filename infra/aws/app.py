@@ -51,7 +51,7 @@ def application(only: str | None = None) -> Flask:
     """Build the app on this account's stores, with its metrics, once a process. only: the one endpoint that it serves, as in `create_app`."""
     from infra.aws.services import services_from_environment  # noqa: PLC0415 - tests bring their own stores
 
-    app = create_app(services_from_environment(), only)
+    app = create_app(services_from_environment(only), only)
     app.wsgi_app = metered(app.wsgi_app, os.environ)  # type: ignore[method-assign]  # Flask's own place for it
     return app
 

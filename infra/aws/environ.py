@@ -38,7 +38,8 @@ def build_environ(event: HttpEvent, context: object, seconds_left: SecondsLeft) 
         environ.pop(name, None)
     scheme = event.headers.get("x-forwarded-proto", "").rpartition(",")[2].strip().lower()
     scheme = scheme if scheme in _SCHEMES else "https"
-    host = event.headers.get("host") or event.host
+    # A load balancer's own health check names no host. Browsers always do, so that it can be nobody's trick.
+    host = event.headers.get("host") or event.host or "localhost"
     environ |= {
         "SCRIPT_NAME": _latin(event.prefix),
         "PATH_INFO": unquote_to_bytes(event.path.encode(errors="surrogatepass")).decode("latin-1"),

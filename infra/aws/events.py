@@ -3,7 +3,7 @@
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from msgspec import Struct
 
@@ -51,7 +51,7 @@ def read_event(event: object) -> HttpEvent:
 def _source(event: Mapping[str, Any], context: Mapping[str, Any]) -> Source:
     if _table(context.get("http")).get("method"):
         # Only a function URL streams; its domain is AWS's own, while an HTTP API may have any.
-        return "url" if ".lambda-url." in _text(context.get("domainName")) else "http"
+        return "url" if ".lambda-url." in _domain(event, context) else "http"
     if not event.get("httpMethod"):
         raise NotHttpError("This function answers HTTP requests; the event has no method.")
     return "alb" if "elb" in context else "rest"
@@ -64,33 +64,57 @@ def _read_v2(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpEvent:
     cookies = [_text(cookie) for cookie in _items(event.get("cookies"))]
     if cookies:
         headers["cookie"] = "; ".join(cookies)
+    # An HTTP API leaves the name of its stage on the path, unless that is `$default`, as a function URL's.
+    path, stage = _text(event.get("rawPath")), _text(context.get("stage"))
+    prefix = f"/{stage}" if stage and f"{path}/".startswith(f"/{stage}/") else ""
     return HttpEvent(
         source=_source(event, context),
         method=_text(http["method"]),
-        path=_text(event.get("rawPath")) or "/",
+        path=path.removeprefix(prefix) or "/",
         query=_ascii(_text(event.get("rawQueryString"))),
         headers=headers,
         body=_body(event),
         peer=_text(http.get("sourceIp")),
-        host=_text(context.get("domainName")),
+        host=_domain(event, context),
+        prefix=prefix,
     )
 
 
 def _read_rest(event: Mapping[str, Any], context: Mapping[str, Any]) -> HttpEvent:
-    """Read payload format 1.0 of a REST API: query values are decoded, the path lacks the stage."""
-    path = _text(event.get("path")) or "/"
+    """Read payload format 1.0 of a REST API: query values are decoded, the path lacks the stage.
+
+    It does have the base path of a custom domain, which only the matched resource tells from the rest.
+    """
+    given = _text(event.get("path")) or "/"
     whole = _text(context.get("path"))
+    stage = whole.removesuffix(given).rstrip("/") if whole.endswith(given) else ""
+    base = _base_path(given, _resource(event))
     return HttpEvent(
         source="rest",
         method=_text(event["httpMethod"]),
-        path=path,
+        path=given.removeprefix(base) or "/",
         query=urlencode(_pairs(event), errors="surrogatepass"),
         headers=_headers(_table(event.get("headers")), _table(event.get("multiValueHeaders"))),
         body=_body(event),
         peer=_text(_table(context.get("identity")).get("sourceIp")),
-        host=_text(context.get("domainName")),
-        prefix=whole.removesuffix(path).rstrip("/") if whole.endswith(path) else "",
+        host=_domain(event, context),
+        prefix=stage + base,
     )
+
+
+def _resource(event: Mapping[str, Any]) -> str:
+    """Return the path that API Gateway matched, decoded: the resource with the caller's words for its parameters."""
+    filled = _text(event.get("resource"))
+    for name, value in _table(event.get("pathParameters")).items():
+        filled = filled.replace(f"{{{name}}}", _text(value)).replace(f"{{{name}+}}", _text(value))
+    return unquote(filled)
+
+
+def _base_path(path: str, resource: str) -> str:
+    """Return what stands before the resource in a path, "" where they do not fit together."""
+    shown, own = unquote(path).rstrip("/"), resource.rstrip("/")
+    before = shown.removesuffix(own)
+    return before if resource and shown.endswith(own) and path.startswith(before) else ""
 
 
 def _read_alb(event: Mapping[str, Any], _context: Mapping[str, Any]) -> HttpEvent:
@@ -116,6 +140,12 @@ _READERS: Final[dict[Source, Callable[[Mapping[str, Any], Mapping[str, Any]], Ht
     "rest": _read_rest,
     "alb": _read_alb,
 }
+
+
+def _domain(event: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    """Return the domain that AWS serves for this function, by which it finds it: what the Host header says, too."""
+    headers = _headers(_table(event.get("headers")), {})
+    return _text(context.get("domainName")) or headers.get("host", "").partition(":")[0]
 
 
 def _headers(single: Mapping[str, Any], multiple: Mapping[str, Any]) -> dict[str, str]:

@@ -54,19 +54,24 @@ class StageLog:
                 yield line | {"time": _written(event["timestamp"])}
 
     def _events(self, group: str, since: float) -> Iterator[dict[str, Any]]:
-        asked: dict[str, Any] = {"logGroupName": group, "startTime": int(since * 1000)}
-        while True:
-            page = self._ask(lambda: self._client.filter_log_events(**asked))
-            yield from page.get("events", [])
-            if not page.get("nextToken"):
-                return
-            asked["nextToken"] = page["nextToken"]
+        yield from self._all("filter_log_events", "events", logGroupName=group, startTime=int(since * 1000))
 
     def _found(self) -> list[str]:
         if self._groups is None:
-            page = self._ask(lambda: self._client.describe_log_groups(logGroupNamePrefix=self._prefix))
-            self._groups = [str(group["logGroupName"]) for group in page.get("logGroups", [])]
+            groups = self._all("describe_log_groups", "logGroups", logGroupNamePrefix=self._prefix)
+            names = [str(group["logGroupName"]) for group in groups]
+            # Of the stage `dev`, not of `dev-eu`: no function's own name has a hyphen.
+            self._groups = [name for name in names if "-" not in name.removeprefix(self._prefix)]
         return self._groups
+
+    def _all(self, operation: str, member: str, **asked: Any) -> Iterator[dict[str, Any]]:
+        """Yield this member of every page."""
+        while True:
+            page = self._ask(lambda: getattr(self._client, operation)(**asked))
+            yield from page.get(member, [])
+            if not page.get("nextToken"):
+                return
+            asked["nextToken"] = page["nextToken"]
 
 
 def _written(milliseconds: int) -> str:

@@ -83,11 +83,14 @@ class StreamingClient(LambdaRuntimeClient):  # type: ignore[misc]  # its package
         if not isinstance(result_data, Answer):
             super().post_invocation_result(invoke_id, result_data, content_type, invocation_id)
             return
-        with closing(result_data):
-            try:
+        # Neither may end the process, which is to serve the next invocation.
+        try:
+            with closing(result_data):
                 post(self.lambda_runtime_address, invoke_id, result_data, invocation_id)
-            except OSError as error:  # the platform has ended the invocation; the next one is another matter
-                log.warning("lambda.post_failed reason=%r", str(error))
+        except OSError as error:  # the platform has ended the invocation
+            log.warning("lambda.post_failed reason=%r", str(error))
+        except Exception:
+            log.exception("lambda.close_crashed")
 
 
 def post(address: str, invoke_id: str, answer: Answer, invocation_id: str | None = None) -> None:

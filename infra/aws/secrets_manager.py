@@ -116,7 +116,9 @@ class SecretsManagerStore:
 
     def _create(self, name: str, text: str) -> None:
         if self._prefix.startswith(_ARN):  # AWS makes up ARNs itself
-            raise StoreError(f"{self._what(name)} does not exist. Deploy the stage again, which makes it.")
+            raise StoreError(
+                f"{self._what(name)} does not exist. Remove the stage and deploy it anew, which makes it."
+            )
         try:
             self._secrets.call("create_secret", Name=self._id(name), SecretString=text)
         except Refusal as refusal:

@@ -33,7 +33,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "TooManyRequests": _THROTTLED,
     "RequestThrottled": _THROTTLED,
     "ThrottledException": _THROTTLED,
-    "ResourceNotFound": "does not exist in this region. Deploy the stage again, or check the name and AWS_REGION",
+    "ResourceNotFound": "does not exist in this region. Check the name and AWS_REGION; a stage that has lost it must be removed and deployed anew",
 }
 _SERVER_ERROR: Final = 500
 # What AWS's words may name and clients need not know: resources by their full names, and the account's number.

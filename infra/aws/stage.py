@@ -49,21 +49,21 @@ class Account:
 
     def __init__(self, region: str | None = None, profile: str | None = None) -> None:
         self._session = _session(region, profile)
-        if not self._session.region_name:
+        self.region = str(_ask(lambda: self._session.region_name) or "")
+        if not self.region:
             raise StageError(
                 "No AWS region is chosen: pass --region eu-central-1, say, or set AWS_REGION (see `aws configure`)."
             )
-        self.region = str(self._session.region_name)
 
     def caller(self) -> Caller:
         """Return who we are; this is how missing and wrong credentials are found out."""
-        reply = _ask(lambda: self._session.client("sts").get_caller_identity())
+        reply = _ask(self._client("sts").get_caller_identity)
         return Caller(str(reply["Account"]), str(reply["Arn"]))
 
     def find(self, stage: str, service: str = SERVICE) -> Stage:
         """Return what the stack of this stage says about itself."""
         stack = f"{service}-{stage}"
-        client = self._session.client("cloudformation")
+        client = self._client("cloudformation")
         reply = _ask(lambda: client.describe_stacks(StackName=stack), missing=_no_stack(stack, self.region))
         outputs = {str(o["OutputKey"]): str(o["OutputValue"]) for o in reply["Stacks"][0].get("Outputs", [])}
         if absent := [name for name in (URL, TABLE, SECRET) if name not in outputs]:
@@ -84,7 +84,7 @@ class Account:
         """Return what the stage's functions have logged."""
         from infra.aws.log_events import StageLog  # noqa: PLC0415
 
-        return StageLog(self._session.client("logs"), f"/aws/lambda/{service}-{stage}-", _ask)
+        return StageLog(self._client("logs"), f"/aws/lambda/{service}-{stage}-", _ask)
 
     def secret_store(self, stage: Stage) -> SecretStore:
         """Return the stage's secrets."""
@@ -92,16 +92,16 @@ class Account:
 
         return SecretsManagerStore(stage.secret, lambda: self._session.client("secretsmanager"))
 
+    def _client(self, name: str) -> Any:
+        return _ask(lambda: self._session.client(name))
+
 
 def _session(region: str | None, profile: str | None) -> Any:
     try:
         boto3: Any = importlib.import_module("boto3")  # an extra, which a laptop's gateway does without
     except ImportError as error:
         raise StageError(NO_BOTO) from error
-    try:
-        return boto3.session.Session(region_name=region, profile_name=profile)
-    except _faults().ProfileNotFound as error:
-        raise StageError(f"{error}. See `aws configure list-profiles`.") from error
+    return _ask(lambda: boto3.session.Session(region_name=region, profile_name=profile))
 
 
 def _ask(call: Callable[[], Any], missing: str = "") -> Any:
@@ -114,8 +114,17 @@ def _ask(call: Callable[[], Any], missing: str = "") -> Any:
         ) from error
     except faults.ClientError as error:
         raise StageError(_refusal(error.response.get("Error", {}), missing)) from error
-    except faults.BotoCoreError as error:
+    except faults.ProfileNotFound as error:
+        raise StageError(f"{error}. See `aws configure list-profiles`.") from error
+    except (faults.SSOError, faults.TokenRetrievalError) as error:
+        raise StageError(f"AWS cannot be asked: {error}. Run `aws sso login`.") from error
+    except (faults.BotoCoreError, ValueError) as error:  # ValueError: for some settings, such as the endpoint
         raise StageError(f"AWS cannot be asked: {error}") from error
+    except Exception as error:
+        # An answer that botocore cannot read is told by whatever its parsers raise.
+        raise StageError(
+            "AWS answered what cannot be read. Try again; if it lasts, look at what stands between."
+        ) from error
 
 
 def _faults() -> Any:

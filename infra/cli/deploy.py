@@ -15,6 +15,7 @@ from infra import smoke
 from infra.cli import exits
 from infra.cli.console import can_ask, say, warn
 from infra.cli.first_login import wait_for_login
+from infra.cli.keys import named
 from infra.cli.notice import NOTICE
 from infra.cli.smoke import check, temporary_key, verdict
 from infra.cli.stage import SERVICE, Place, find_stage, open_account
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 ZIP: Final = Path("dist") / "copilot-gateway-arm64.zip"  # where serverless.yml looks for it
 FIRST_KEY: Final = "first"
+# Letters of a service and a stage together: of the 64 that a function's name and a role's may have, the longest of ours
+# takes `-embeddings`.
+LONGEST: Final = 52
 # No telemetry and no questions from what is run, and no search for credentials of a virtual machine.
 QUIET: Final = {
     "SLS_TELEMETRY_DISABLED": "1",
@@ -162,9 +166,10 @@ def _first_key(keys: ManagedKeys) -> None:
     now = time.time()
     if any(key.lives(now) for key in keys.list()):
         return
-    keys.revoke(FIRST_KEY)  # an expired one would only be in the way
+    named(lambda: keys.revoke(FIRST_KEY))  # an expired one would only be in the way
+    clear = named(lambda: keys.create(FIRST_KEY))
     say("Your API key. It is shown only now; keep it in a password manager:", "bold")
-    click.echo(keys.create(FIRST_KEY))
+    click.echo(clear)
 
 
 def _check_words(stage: str, region: str, service: str, params: Sequence[str]) -> None:
@@ -172,6 +177,10 @@ def _check_words(stage: str, region: str, service: str, params: Sequence[str]) -
     for option, word in (("--stage", stage), ("--region", region), ("--service", service)):
         if re.fullmatch(r"[a-z][a-z0-9-]{0,30}[a-z0-9]|[a-z]", word) is None:
             raise click.UsageError(f"{option} takes small letters, digits and '-', as in dev; at most 32.")
+    if len(service + stage) > LONGEST:
+        raise click.UsageError(
+            f"--service and --stage have {len(service + stage)} letters together; names in AWS leave room for {LONGEST}."
+        )
     for param in params:
         if re.fullmatch(r"[a-z0-9-]+=[^\r\n]*", param) is None:
             raise click.UsageError(f"--param takes NAME=VALUE, not {param}.")

@@ -80,7 +80,7 @@ def create(*, name: str, expires: float | None, change: Change | None, place: Pl
     is_first = not keys.list()
     limits = UNLIMITED if change is None else change(UNLIMITED)
     ends = None if expires is None else time.time() + expires
-    _print(name, _named(lambda: keys.create(name, ends, limits)))
+    _print(name, named(lambda: keys.create(name, ends, limits)))
     if limits != UNLIMITED:
         say(f"Its limits: {describe(limits)}.")
     if is_first and not place.stage and not current.api_key:
@@ -115,7 +115,7 @@ def limit(*, name: str, change: Change | None, place: Place) -> None:
     if change is None:
         raise click.UsageError("Say which limit: copilot-gateway keys limit --help lists them.")
     _, state = _store(place)
-    limits = _named(lambda: ManagedKeys(state, time.time).limit(name, change))
+    limits = named(lambda: ManagedKeys(state, time.time).limit(name, change))
     if limits is None:
         raise _unknown(name)
     say(f"The key {name}: {describe(limits) or 'no limits'}. {_notices()}")
@@ -133,7 +133,7 @@ def limit(*, name: str, change: Change | None, place: Place) -> None:
 def rotate(*, name: str, grace: float | None, place: Place) -> None:
     """Make a new key for NAME in place of the old one, with the same limits, and print it, this once."""
     _, state = _store(place)
-    clear = _named(lambda: ManagedKeys(state, time.time).rotate(name, grace or 0.0))
+    clear = named(lambda: ManagedKeys(state, time.time).rotate(name, grace or 0.0))
     if clear is None:
         raise _unknown(name)
     _print(name, clear)
@@ -150,7 +150,7 @@ def rotate(*, name: str, grace: float | None, place: Place) -> None:
 def revoke(*, name: str, place: Place) -> None:
     """Make the key of NAME worthless."""
     _, state = _store(place)
-    if not _named(lambda: ManagedKeys(state, time.time).revoke(name)):
+    if not named(lambda: ManagedKeys(state, time.time).revoke(name)):
         raise _unknown(name)
     say(f"The key {name} is revoked. {_notices()}")
 
@@ -211,7 +211,8 @@ def _store(place: Place) -> tuple[Settings, StateStore]:
     return current, stage_state(place) if place.stage else _local_state(current)
 
 
-def _named(act: Callable[[], Any]) -> Any:
+def named(act: Callable[[], Any]) -> Any:
+    """Do what may be refused for a key's name, or because another command is at the keys. Raises CommandError."""
     try:
         return act()
     except KeyNameError as error:

@@ -12,6 +12,7 @@ from core.access.managed_keys import ManagedKeys
 from infra import smoke
 from infra.cli.console import can_ask, plain, result, say
 from infra.cli.exits import USAGE, CommandError
+from infra.cli.keys import named
 from infra.cli.options import json_option, print_json, settings
 from infra.cli.stage import Place, find_stage, open_account, stage_options
 
@@ -69,11 +70,11 @@ def verdict(findings: list[smoke.Finding], url: str) -> str:
 def temporary_key(keys: ManagedKeys) -> Generator[str]:
     """Yield a key that lives as long as the block, and half an hour at most."""
     name = f"smoke-{token_hex(4)}"
-    clear = keys.create(name, time() + MOMENT)
+    clear = named(lambda: keys.create(name, time() + MOMENT))
     try:
         yield clear
     finally:
-        keys.revoke(name)
+        named(lambda: keys.revoke(name))
 
 
 def _base(url: str) -> str:

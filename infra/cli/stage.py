@@ -34,6 +34,9 @@ def stage_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def with_place(stage: str | None, region: str | None, service: str, **others: Any) -> Any:
+        if stage == "" or (stage is None and (region or service != SERVICE)):
+            # An unset variable of a script, mostly: what was meant for AWS must not be done here.
+            raise click.UsageError("--stage is missing: name it, or leave out --region and --service, too.")
         return command(place=Place(stage or "", region or "", service), **others)
 
     options = (

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import handlers
 from infra.aws import endpoints
 from infra.aws.metrics import METRICS, NAMESPACE, SERVICE, STAGE, SWITCH
+from infra.cli.deploy import LONGEST
 from infra.settings import PREFIX
 from tests.aws.conftest import CANARIES, FRONTS, REGION, Packaged
 
@@ -158,6 +160,33 @@ def test_alarms_reach_a_topic_and_the_dashboard_is_valid(packaged: Packaged) -> 
     assert 9 == len(json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"])
 
 
+def test_dashboard_asks_for_every_function_by_its_whole_name(packaged: Packaged) -> None:
+    # What is quoted in a SEARCH is compared whole, and a SEARCH has at most 1024 characters.
+    (dashboard,) = packaged.of_type("AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    asked = [
+        row[0]["expression"] for widget in widgets for row in widget["properties"]["metrics"] if len(row) == 1
+    ]
+    searches = [search for search in asked if "FunctionName=" in search]
+    names = {f["FunctionName"] for f in packaged.of_type("AWS::Lambda::Function").values()}
+    found = [set(re.findall(r'"([^"]+)"', search.partition("FunctionName=")[2])) for search in searches]
+    assert [names] * 6 == found
+    assert 1024 >= max(len(search) for search in searches)
+
+
+def test_longest_name_that_the_command_takes_is_not_too_long_for_aws(packaged: Packaged) -> None:
+    functions = packaged.of_type("AWS::Lambda::Function").values()
+    names = [each["FunctionName"] for each in functions]
+    names += [each["RoleName"] for each in packaged.of_type("AWS::IAM::Role").values()]
+    endings = [len(name.removeprefix("copilot-gateway-prod")) for name in names]
+    assert 64 >= LONGEST + len("-") + max(endings)
+
+
+def test_logs_of_a_stage_are_told_from_those_of_a_stage_whose_name_goes_on(packaged: Packaged) -> None:
+    names = [f["FunctionName"] for f in packaged.of_type("AWS::Lambda::Function").values()]
+    assert [] == [name for name in names if "-" in name.removeprefix("copilot-gateway-prod-")]
+
+
 def test_dashboard_shows_every_metric_that_the_functions_write(packaged: Packaged) -> None:
     (dashboard,) = packaged.of_type("AWS::CloudWatch::Dashboard").values()
     widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
@@ -175,6 +204,18 @@ def test_outputs_name_what_the_command_asks_for(packaged: Packaged) -> None:
     assert {"BaseUrl", "TableName", "SecretName", "DashboardUrl"} <= set(packaged.template["Outputs"])
 
 
+@pytest.mark.parametrize(("transfer", "seconds"), [("STREAM", 900), ("BUFFERED", 28)])
+def test_the_api_waits_as_long_as_its_functions_may_take(
+    transfer: str, seconds: int, package: Callable[..., Packaged]
+) -> None:
+    # API Gateway refuses a deployment whose buffered methods wait longer than 29 seconds.
+    chosen = package("rest", transfer=transfer, timeout="900")
+    methods = chosen.of_type("AWS::ApiGateway::Method").values()
+    waits = {method["Integration"].get("TimeoutInMillis", 29_000) for method in methods}
+    functions = chosen.of_type("AWS::Lambda::Function").values()
+    assert ({29_000, seconds * 1000}, {28, seconds}) == (waits, {each["Timeout"] for each in functions})
+
+
 @pytest.mark.parametrize("front", FRONTS)
 def test_choices_are_taken(front: str, package: Callable[..., Packaged]) -> None:
     chosen = package(
@@ -185,6 +226,9 @@ def test_choices_are_taken(front: str, package: Callable[..., Packaged]) -> None
     functions = chosen.of_type("AWS::Lambda::Function")
     model = functions["GatewayLambdaFunction" if front == "url" else "MessagesLambdaFunction"]
     assert (1024, 900, 5) == (model["MemorySize"], model["Timeout"], model["ReservedConcurrentExecutions"])
+    capped = {name for name, each in functions.items() if "ReservedConcurrentExecutions" in each}
+    calling = {"Chat", "Messages", "Responses", "Embeddings"} if front == "rest" else {"Gateway"}
+    assert {f"{name}LambdaFunction" for name in calling} == capped
     assert model["FunctionName"].startswith("my-own-prod-")
     assert "acme.ghe.com" == model["Environment"]["Variables"]["COPILOT_GATEWAY_ENTERPRISE_HOST"]
     assert "0" == str(model["Environment"]["Variables"]["COPILOT_GATEWAY_METRICS"])

@@ -112,7 +112,7 @@ REMEDIES: dict[str, tuple[Fault, str]] = {
     "cut": (cut, "Check the network"),
     "closed": (closed, "Check the network"),
 }
-GONE = {"gone": (refused("ResourceNotFoundException"), "Deploy the stage again")}
+GONE = {"gone": (refused("ResourceNotFoundException"), "must be removed and deployed anew")}
 
 
 def each(faults: dict[str, tuple[Fault, str]]) -> pytest.MarkDecorator:

@@ -107,6 +107,14 @@ def test_bodies_are_closed_whatever_became_of_them(function: Lambda) -> None:
     assert ["/closed", *paths] == after[len(before) :]
 
 
+def test_body_that_cannot_be_closed_does_not_end_the_process() -> None:
+    with Lambda(ODD, {}) as function:
+        client = Wire(function.url)
+        assert b"\x89PNG\xff\xfe" == client.get("/closing").body
+        assert 204 == client.get("/empty").status
+        assert (1, []) == (len(function.starts), function.api.faults)
+
+
 def test_process_that_dies_in_the_middle_cuts_its_stream_and_the_next_request_finds_a_new_one() -> None:
     with Lambda(ODD, {}) as function:
         client = Wire(function.url)

@@ -90,7 +90,7 @@ def test_an_arn_stands_for_the_one_secret(prefix: str, secret_id: str, client: A
     arn = client.create_secret(Name=secret_id)["ARN"]
     store_at(arn).save(GITHUB_TOKEN, NEW)
     assert store_at(prefix).load(GITHUB_TOKEN) == NEW
-    with pytest.raises(StoreError, match="Deploy the stage again"):
+    with pytest.raises(StoreError, match="Remove the stage and deploy it anew"):
         store_at(arn[:-6] + "absent").save(GITHUB_TOKEN, NEW)
 
 

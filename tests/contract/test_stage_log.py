@@ -96,6 +96,47 @@ def test_long_logs_are_read_page_by_page(group: Group) -> None:
     assert len(asked) == 3
 
 
+def test_a_stage_whose_name_goes_on_is_another_stage(group: Group) -> None:
+    import boto3
+
+    client = boto3.client("logs")
+    other = "/aws/lambda/copilot-gateway-prod-eu-gateway"
+    client.create_log_group(logGroupName=other)
+    client.create_log_stream(logGroupName=other, logStreamName="one")
+    event = {"timestamp": int(time.time() * 1000), "message": line(9)}
+    client.put_log_events(logGroupName=other, logStreamName="one", logEvents=[event])
+    group.write(line(1))
+    try:
+        account = Account(moto_server.REGION)
+        assert ids(account.log("prod").past(time.time() - 60)) == ["req_1"]
+        assert ids(account.log("prod-eu").past(time.time() - 60)) == ["req_9"]
+    finally:
+        client.delete_log_group(logGroupName=other)
+
+
+def test_many_log_groups_are_found_page_by_page() -> None:
+    from infra.aws.log_events import StageLog
+
+    pages: dict[str | None, dict[str, Any]] = {
+        None: {"logGroups": [{"logGroupName": "/aws/lambda/x-dev-chat"}], "nextToken": "2"},
+        "2": {"logGroups": [{"logGroupName": "/aws/lambda/x-dev-login"}]},
+    }
+
+    class Pages:
+        """CloudWatch with one group a page, and a line in each."""
+
+        def describe_log_groups(self, **asked: str) -> Any:
+            assert asked["logGroupNamePrefix"] == "/aws/lambda/x-dev-"
+            return pages[asked.get("nextToken")]
+
+        def filter_log_events(self, **asked: Any) -> Any:
+            name = asked["logGroupName"].rpartition("-")[2]
+            return {"events": [{"timestamp": 1, "eventId": name, "message": line(1, id=name)}]}
+
+    log = StageLog(Pages(), "/aws/lambda/x-dev-", lambda call: call())
+    assert ids(log.past(0.0)) == ["chat", "login"]
+
+
 def test_a_stage_without_a_log_says_nothing(aws: str) -> None:
     assert list(Account(moto_server.REGION).log("nothing-here").past(0.0)) == []
 

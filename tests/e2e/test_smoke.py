@@ -2,8 +2,10 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
+import threading
 from itertools import count
 from pathlib import Path
 
@@ -75,7 +77,12 @@ def test_nobody_at_the_address_has_its_own_exit_code(environ: dict[str, str]) ->
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["ftp://x"], ["example.com"], ["https://u:p@x"], ["https://x", "--stage", "dev"]]
+    "arguments",
+    [
+        *([], ["ftp://x"], ["example.com"], ["https://u:p@x"], ["https://x", "--stage", "dev"]),
+        *(["http://127.0.0.1:abc"], ["http://127.0.0.1:99999"], ["http://[::1"], ["http://a b.example"]),
+        *([f"https://{'a' * 64}.example"], ["https://a..example"], ["https://gateway.example/modèles"]),
+    ],
 )
 def test_a_url_or_a_stage_is_needed(environ: dict[str, str], arguments: list[str]) -> None:
     assert run(environ, "smoke", *arguments).returncode == 2
@@ -112,6 +119,29 @@ def test_a_strange_server_is_a_finding_and_no_crash(httpserver: HTTPServer, body
     )
     found = list(Smoke(httpserver.url_for("").rstrip("/"), KEY).run())
     assert (7, 1) == (len(found), exit_code(found))
+
+
+def test_what_speaks_no_http_is_a_finding_and_no_crash(environ: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def greet() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        greeter = threading.Thread(target=greet)
+        greeter.start()
+        told = run(environ, "smoke", f"http://127.0.0.1:{other.getsockname()[1]}")
+        greeter.join()
+    assert (4, "FAILED") == (told.returncode, marks(told.stdout)["health"])
+    assert "answers what is no HTTP" in told.stdout
+    assert "error: Failed: health.\n" == told.stderr
+
+
+def test_a_key_that_no_header_can_carry_is_a_finding(httpserver: HTTPServer) -> None:
+    found = {each.name: each for each in Smoke(httpserver.url_for("").rstrip("/"), "cgw_\u20ac").run()}
+    assert ("FAILED", "the key has letters that no header can carry") == found["key"][1:]
 
 
 def test_plain_http_to_elsewhere_fails() -> None:

@@ -24,6 +24,8 @@ class Body:
 
     def close(self) -> None:
         closed.append(self._path)
+        if self._path == "/closing":
+            raise ValueError("secret-canary")
 
 
 def app(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
@@ -96,6 +98,6 @@ def _shown(environ: Any) -> Any:
 
 ROUTES = {
     "/first": _first, "/middle": _middle, "/hang": _hang, "/many": _many, "/cookies": _cookies,
-    "/empty": _empty, "/binary": _binary, "/closed": _closed, "/shown": _shown,
+    "/empty": _empty, "/binary": _binary, "/closed": _closed, "/closing": _binary, "/shown": _shown,
 }  # fmt: skip
 handler = handler_for(app)

@@ -2,12 +2,14 @@
 
 import base64
 from typing import Any
+from urllib.parse import unquote
 from wsgiref.validate import validator
 
 import pytest
 from werkzeug.wrappers import Request
 
-from handlers.hosts import OWN_HOST
+from core.settings import Settings
+from handlers.hosts import OWN_HOST, check_host
 from infra.aws.environ import build_environ
 from infra.aws.events import NotHttpError, read_event
 from tests.unit.aws.events import API_DOMAIN, URL_DOMAIN, alb_event, rest_event, url_event
@@ -175,12 +177,73 @@ def test_domain_that_aws_serves_is_told_apart_from_the_host_header(event: Any, h
     assert host == environ_of(event)[OWN_HOST]
 
 
+@pytest.mark.parametrize("make", [url_event, rest_event])
+def test_domain_that_an_event_does_not_name_is_the_one_that_was_called(make: Any) -> None:
+    event = make()
+    del event["requestContext"]["domainName"]
+    assert event["headers"]["host"] == environ_of(event)[OWN_HOST]
+    assert read_event(make()).source == read_event(event).source
+
+
+def test_health_check_of_a_load_balancer_may_come_in_without_a_host() -> None:
+    event = alb_event(path="/healthz") | {"headers": {"user-agent": "ELB-HealthChecker/2.0"}}
+    request = request_of(event)
+    check_host(request, Settings())
+    assert ("localhost", "/healthz") == (request.host, request.path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "path", "seen"),
+    [
+        ("prod", "/prod/v1/models", ("/prod", "/v1/models")),
+        ("prod", "/prod", ("/prod", "/")),
+        ("prod", "/production", ("", "/production")),
+        ("$default", "/v1/models", ("", "/v1/models")),
+        ("", "//v1/models", ("", "/v1/models")),  # Werkzeug takes two slashes for one
+    ],
+)
+def test_stage_of_an_http_api_is_the_script_name(stage: str, path: str, seen: tuple[str, str]) -> None:
+    event = url_event(path=path)
+    event["requestContext"] |= {"domainName": API_DOMAIN, "stage": stage}
+    request = request_of(event)
+    assert seen == (request.root_path, request.path)
+
+
 def test_stage_of_a_rest_api_is_the_script_name() -> None:
     request = request_of(rest_event(path="/v1/models"))
     assert ("/prod", "/v1/models") == (request.root_path, request.path)
     custom = rest_event(path="/v1/models")
     custom["requestContext"]["path"] = "/v1/models"
     assert "" == request_of(custom).root_path
+
+
+@pytest.mark.parametrize(
+    ("resource", "parameters", "path"),
+    [
+        ("/v1/messages", None, "/v1/messages"),
+        ("/v1/messages", None, "/v1/messages/"),
+        ("/messages", None, "/messages"),
+        ("/v1/models/{proxy+}", {"proxy": "openai/gpt 5"}, "/v1/models/openai/gpt%205"),
+        ("/v1/models/{proxy+}", {"proxy": "a%20b"}, "/v1/models/a%20b"),
+        ("/{proxy+}", {"proxy": "healthz"}, "/healthz"),
+        ("/", None, "/"),
+    ],
+)
+@pytest.mark.parametrize("base", ["", "/messages", "/ai/copilot"])
+def test_base_path_of_a_custom_domain_is_part_of_the_script_name(
+    resource: str, parameters: dict[str, str] | None, path: str, base: str
+) -> None:
+    # API Gateway leaves it on the path, and on the context's.
+    event = rest_event(path=base + path, resource=resource, pathParameters=parameters)
+    event["requestContext"]["path"] = base + path
+    request = request_of(event)
+    assert (base, unquote(path)) == (request.root_path, request.path)
+
+
+def test_path_that_does_not_fit_its_resource_stays_whole() -> None:
+    for resource in ("", "$default", "/{proxy+}", "/v1/other"):
+        request = request_of(rest_event(path="/x/v1/models", resource=resource))
+        assert ("/prod", "/x/v1/models") == (request.root_path, request.path)
 
 
 @pytest.mark.parametrize("proto", ["", "ftp", "javascript:", "HTTPS"])

@@ -91,7 +91,7 @@ def test_an_unknown_profile_is_said(tmp_path: Path, tools: Path) -> None:
     "arguments",
     [
         ["--stage", "--help-me"], ["--stage", "a b"], ["--stage", "Dev"], ["--service", "x" * 40], ["--region", "--x"],
-        ["--param", "memory"], ["--param", "--force"], ["--front", "http"],
+        ["--param", "memory"], ["--param", "--force"], ["--front", "http"], ["--service", "x" * 32, "--stage", "y" * 21],
     ],
 )  # fmt: skip
 def test_words_that_would_be_misread_are_refused(tmp_path: Path, tools: Path, arguments: list[str]) -> None:
