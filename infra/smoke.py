@@ -198,6 +198,8 @@ def check_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
         raise ValueError("the gateway's URL begins with https:// (or http:// on this machine)")
+    if parts.port == 0 or parts.query or parts.fragment:  # as a browser shows it: clients put paths behind
+        raise ValueError("the gateway's URL ends with its host, port or path, without ? or #")
     return text.rstrip("/").removesuffix("/v1")
 
 
