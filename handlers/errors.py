@@ -30,6 +30,7 @@ KIND_OF_STATUS: Final[dict[int, ErrorKind]] = {
 # Retrying these soon only costs; both vendors' SDKs obey `x-should-retry`.
 FINAL_KINDS: Final = frozenset({"quota_exceeded", "login_required", "permission"})
 LONGEST_RETRY_AFTER: Final = 300
+UNAUTHORIZED: Final = 401
 CLOSED_REQUEST: Final = 499  # what proxies log for a client that went before its answer
 
 
@@ -55,6 +56,8 @@ def render(error: GatewayError) -> Response:
     encoded = surface().encode_error(error)
     note_error(exchange(), error)
     headers: dict[str, str] = {}
+    if encoded.status == UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"  # HTTP asks for it
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
     if error.kind in FINAL_KINDS or (error.retry_after or 0) > LONGEST_RETRY_AFTER:

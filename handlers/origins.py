@@ -17,8 +17,9 @@ _PORTS: Final = {"http": "80", "https": "443"}
 _METHODS: Final = "GET, POST, DELETE"
 _FIELDS: Final = re.compile(r"[A-Za-z0-9, -]{1,2000}")
 _SHOWN: Final = (
-    "request-id, retry-after, x-request-id, x-should-retry, x-gateway-model, x-gateway-upstream, x-gateway-losses, "
-    "x-gateway-repairs, x-github-request-id"
+    "request-id, retry-after, x-request-id, x-should-retry, x-gateway-model, x-gateway-upstream, x-gateway-initiator, "
+    "x-gateway-losses, x-gateway-repairs, x-gateway-count, x-gateway-input-tokens, x-gateway-cached-tokens, "
+    "x-gateway-output-tokens, x-gateway-credits, x-github-request-id"
 )
 _LIFE: Final = "600"  # seconds for which a browser remembers the answer to its question
 

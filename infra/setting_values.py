@@ -168,9 +168,19 @@ def _positive(value: float) -> float:
 
 
 def _host(value: str) -> str:
-    if not value or re.search(r"[\s/@?#]", value):
-        raise BadValueError("an address or a name of this machine, as 127.0.0.1")
-    return value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+    bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    # One colon is a port's; addresses of IPv6 have more.
+    if not bare or re.search(r"[\s/@?#\[\]]", bare) or bare.count(":") == 1:
+        raise BadValueError("an address or a name of this machine without a port, as 127.0.0.1")
+    return bare
+
+
+def _host_names(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what no Host field would ever be equal to."""
+    for name in value:
+        if re.search(r"[\s/@?#*\[\]]", name) or name.count(":") == 1 or name.endswith("."):
+            raise BadValueError("names without scheme, port or *, as gateway.example")
+    return value
 
 
 def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -183,7 +193,23 @@ def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
-def _header_text(value: Secret) -> Secret:
+def _quirks(value: dict[str, dict[str, bool | str]]) -> dict[str, dict[str, bool | str]]:
+    """Refuse corrections that would correct nothing."""
+    from core.copilot.quirks import Quirks  # noqa: PLC0415 - few have this setting
+
+    names = Quirks.__struct_fields__
+    for correction in value.values():
+        try:
+            msgspec.convert(correction, Quirks)
+            is_known = correction.keys() <= set(names)
+        except msgspec.ValidationError:
+            is_known = False
+        if not is_known:
+            raise BadValueError(f"corrections by id pattern, each of {', '.join(names)}")
+    return value
+
+
+def _header_text(value: str) -> str:
     """Refuse what would break a header."""
     if value and re.fullmatch(r"[\x21-\x7e]+", value) is None:
         raise BadValueError("printable ASCII without spaces")
@@ -193,7 +219,12 @@ def _header_text(value: Secret) -> Secret:
 _CHECKS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "port": _port,
     "host": _host,
+    "allowed_hosts": _host_names,
     "allowed_origins": _origins,
+    "quirks": _quirks,
+    "api_version": _header_text,
+    "editor_version": _header_text,
+    "editor_plugin_version": _header_text,
     "github_token": _header_text,
     "api_key": _header_text,
     "rate_limit": _not_negative,

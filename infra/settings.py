@@ -174,8 +174,9 @@ def _read_file(path: Path) -> dict[str, object]:
     import tomllib  # noqa: PLC0415 - most machines have no such file
 
     try:
-        with path.open("rb") as file:
-            members = cast("dict[str, object]", tomllib.load(file))
+        # Editors of Windows begin a file with a byte order mark.
+        with path.open(encoding="utf-8-sig") as file:
+            members = cast("dict[str, object]", tomllib.loads(file.read()))
             _check_private(path, os.fstat(file.fileno()).st_mode, members)
     except FileNotFoundError:
         return {}

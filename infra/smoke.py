@@ -209,6 +209,8 @@ def check_url(text: str) -> str:
         named = b""
     if not named or " " in text or not text.isprintable() or not parts.path.isascii():
         raise ValueError(f"{text!r} is no URL: look at its host, its port and its path")
+    if parts.query or parts.fragment:  # as a browser shows it: clients put paths behind
+        raise ValueError("the gateway's URL ends with its host, port or path, without ? or #")
     return text.rstrip("/").removesuffix("/v1")
 
 

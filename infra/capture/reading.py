@@ -59,7 +59,7 @@ def read_capture(path: Path) -> Capture:
 
 
 def _assembled(items: list[Item]) -> Capture:
-    head, rest = items[0], items[1:]
+    head, rest = (items[0], items[1:]) if items else ({}, [])
     if head.get("kind") != "capture" or head.get("version") != VERSION:
         raise CaptureError(f"This is no capture of version {VERSION}.")
     if head.get("truncated"):

@@ -138,6 +138,8 @@ def explain(error: Exception) -> tuple[str, int]:
             return error.message, exits.BY_KIND.get(error.kind, exits.FAILURE)
         case SettingsError():
             return str(error), exits.USAGE
+        case OSError() if error.filename is not None and error.strerror:
+            return f"{error.filename}: {error.strerror}", exits.FAILURE
         case StoreError() | OSError():
             return str(error), exits.FAILURE
         case _:

@@ -28,18 +28,23 @@ LOOKS: Final[Mapping[Style, Mapping[str, Any]]] = {
 
 @cache
 def people() -> "Console":
-    """Return the console for messages (stderr). rich honours NO_COLOR."""
-    from rich.console import Console  # noqa: PLC0415
-
-    return Console(stderr=True, highlight=False)
+    """Return the console for messages (stderr)."""
+    return _console(sys.stderr)
 
 
 @cache
 def result() -> "Console":
     """Return the console for what was asked for (stdout)."""
+    return _console(sys.stdout)
+
+
+def _console(stream: TextIO) -> "Console":
     from rich.console import Console  # noqa: PLC0415
 
-    return Console(highlight=False)
+    # NO_COLOR alone would leave bold and dim letters in, which other lines then have not.
+    return Console(
+        stderr=stream is sys.stderr, highlight=False, color_system="auto" if is_coloured(stream) else None
+    )
 
 
 def say(text: str, style: Style = "") -> None:

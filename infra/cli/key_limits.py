@@ -1,5 +1,6 @@
 """The limits of a key as options of a command, and as words."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -33,6 +34,13 @@ def _models(_context: click.Context, _parameter: click.Parameter, value: tuple[s
     return tuple("*" if pattern == ANY else pattern for pattern in value)
 
 
+def _credits(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is no number: click's range lets nan pass, and a key that is kept without its limit is an owner's."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("a number of credits, 0 or more")
+    return value
+
+
 _OPTIONS: Final = (
     click.option(
         "--surface", "surfaces", multiple=True, type=click.Choice([*SURFACES, ANY]),
@@ -57,7 +65,7 @@ _OPTIONS: Final = (
         help="Tokens in one day, input and output together; 0: any number.",
     ),
     click.option(
-        "--credits-per-day", type=click.FloatRange(0, LARGEST), metavar="X",
+        "--credits-per-day", type=click.FloatRange(0, LARGEST), metavar="X", callback=_credits,
         help="Copilot's AI credits in one day; 0: any number.",
     ),
 )  # fmt: skip

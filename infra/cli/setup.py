@@ -224,7 +224,7 @@ def _offer(current: Settings, url: str, key: Key | None, *, is_own: bool) -> tup
     except gateway.GatewayRefusedError as error:
         remedy = f" Set {KEY_VARIABLE} to the right one, or give it with --key -." if error.wants_key else ""
         raise exits.CommandError(
-            f"The gateway at {url} refuses to list its models: {error}.{remedy}"
+            f"The gateway at {url} refuses to list its models: {str(error).rstrip('.')}.{remedy}"
         ) from error
     except gateway.GatewayUnreachableError as error:
         if not is_own:

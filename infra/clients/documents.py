@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from msgspec import UNSET, Struct, UnsetType
 
 from infra.clients.jsonc import JsoncDocument
-from infra.clients.paths import MISSING, Place
+from infra.clients.paths import MISSING, FormatError, Place, spell
 from infra.clients.plan import Form, Setting
 from infra.clients.trees import TomlDocument, YamlDocument
 
@@ -74,7 +74,17 @@ def apply(text: str, form: Form, settings: Sequence[Setting]) -> tuple[str, list
         made = _missing_steps(document, setting.place)
         document.set(setting.place, setting.value)
         written.append(Written(setting.place, setting.value, UNSET if before is MISSING else before, made))
+    _check(FORMS[form](document.text), written)
     return document.text, written
+
+
+def _check(document: Document, written: Sequence[Written]) -> None:
+    """Refuse a text that does not say what was put into it. Raises FormatError."""
+    for item in written:
+        if document.find(item.place) != item.value:
+            raise FormatError(
+                f"{spell(item.place)} has no place in it as it is written; make the change there yourself"
+            )
 
 
 def take_out(text: str, form: Form, written: Sequence[Written]) -> tuple[str, list[Place]]:

@@ -11,6 +11,8 @@ STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 WORD: Final = re.compile(r"[-+.\w]+")
 # What may follow a value in its line and belongs to it: blanks and a comment.
 REMARK: Final = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/[ \t]*(?=\r?\n))?")
+# What may follow an opening bracket in its line.
+OPENING_REMARK: Final = re.compile(r"(?:[ \t]*/\*[^\r\n]*?\*/)*(?:[ \t]*//[^\r\n]*)?")
 INDENT: Final = re.compile(r"[\[{][^\n]*\n([ \t]+)\S")
 INDENTED: Final = re.compile(r"[ \t]*")
 NEWLINE: Final = re.compile(r"\r?\n")
@@ -122,9 +124,11 @@ class JsoncDocument:
         outer = self._line_indent(node.start)
         inner = outer + self._unit()
         made = f"{self._newline()}{inner}{key}{self._render(value, inner)}"
-        rest = self.text[node.start + 1 : node.end - 1]
+        remark = OPENING_REMARK.match(self.text, node.start + 1, node.end - 1)
+        start = remark.end() if remark else node.start + 1
+        rest = self.text[start : node.end - 1]
         tail = rest if "\n" in rest else f"{rest.strip()}{self._newline()}{outer}"
-        self._replace(node.start + 1, node.end - 1, made + tail)
+        self._replace(start, node.end - 1, made + tail)
 
     def _replace(self, start: int, end: int, made: str) -> None:
         self.text = self.text[:start] + made + self.text[end:]

@@ -8,18 +8,24 @@ from typing import Any, Final, cast
 from infra.clients.paths import MISSING, Entry, FormatError, Place, Step, nested, spell
 
 MOST_COLUMNS: Final = 1_000_000  # no line is folded
+BYTE_ORDER_MARK: Final = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
 class TreeDocument:
     """A file as a tree of mappings and lists that knows how it was written."""
 
-    def __init__(self, tree: Any) -> None:
-        self._tree = tree
+    def __init__(self, text: str) -> None:
+        """The libraries end lines as Unix does, and one does not know the byte order mark: both are kept here."""
+        self._mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
+        self._is_windows = 0 < text.count("\n") == text.count("\r\n")
+        text = text.removeprefix(BYTE_ORDER_MARK)
+        self._tree = self._parse(text.replace("\r\n", "\n") if self._is_windows else text)
 
     @property
     def text(self) -> str:
         """The file with all edits."""
-        raise NotImplementedError
+        text = self._mark + self._written()
+        return text.replace("\n", "\r\n") if self._is_windows else text
 
     def find(self, place: Place) -> Any:
         """Return the value that stands there, or MISSING."""
@@ -39,7 +45,7 @@ class TreeDocument:
                 raise FormatError(f"{spell(place[:depth]) or 'the file'} is not what its program reads there")
             index, rest = _index(node, step), place[depth + 1 :]
             if index is None or not rest:
-                _put(node, step, index, self._made(rest, value))
+                _put(node, step, index, self._made(node, rest, value))
                 return
             node = _item(node, index)
 
@@ -55,29 +61,41 @@ class TreeDocument:
         if index is not None:
             del node[index]
 
-    def _made(self, rest: Place, value: object) -> Any:
-        """Return the value inside what leads to it."""
+    def _parse(self, text: str) -> Any:
+        """Return the tree. Raises FormatError."""
+        raise NotImplementedError
+
+    def _written(self) -> str:
+        """Return the text of the tree."""
+        raise NotImplementedError
+
+    def _made(self, node: Any, rest: Place, value: object) -> Any:
+        """Return the value inside what leads to it, as it is written below the node."""
+        del node
         return nested(rest, value)
 
 
 class TomlDocument(TreeDocument):
     """A TOML file."""
 
-    def __init__(self, text: str) -> None:
+    def _parse(self, text: str) -> Any:
         self._tomlkit: Any = import_module("tomlkit")
         errors: Any = import_module("tomlkit.exceptions")
         try:
-            super().__init__(self._tomlkit.parse(text))
+            return self._tomlkit.parse(text)
         except (errors.TOMLKitError, RecursionError) as error:
             raise FormatError(f"it is not valid TOML: {error}") from None
 
-    @property
-    def text(self) -> str:
-        """The file with all edits."""
+    def _written(self) -> str:
         return str(self._tomlkit.dumps(self._tree))
 
-    def _made(self, rest: Place, value: object) -> Any:
+    def _made(self, node: Any, rest: Place, value: object) -> Any:
         """Return tables with headers; one that only leads to others needs none of its own."""
+        whole = nested(rest, value)
+        if isinstance(whole, dict) and self._has_no_headers(node):
+            inline = self._tomlkit.inline_table()
+            inline.update(whole)
+            return inline
         made = value
         if isinstance(value, dict):
             made = self._tomlkit.table()
@@ -88,11 +106,18 @@ class TomlDocument(TreeDocument):
             made = outer
         return made
 
+    def _has_no_headers(self, node: Any) -> bool:
+        """Say whether the members stand in braces or under dotted keys: what follows a header there would belong to it."""
+        items: Any = self._tomlkit.items
+        if isinstance(node, items.InlineTable):
+            return True
+        return isinstance(node, items.Table) and any(key and key.is_dotted() for key, _ in node.value.body)
+
 
 class YamlDocument(TreeDocument):
     """A YAML file."""
 
-    def __init__(self, text: str) -> None:
+    def _parse(self, text: str) -> Any:
         self._library: Any = import_module("ruamel.yaml")
         errors: Any = import_module("ruamel.yaml.error")
         guess: Any = import_module("ruamel.yaml.util")
@@ -108,11 +133,9 @@ class YamlDocument(TreeDocument):
             self._yaml.indent(mapping=2, sequence=indent or offset + 2, offset=offset)
         # A file of nothing but comments has no tree that they could hang on.
         self._lead = "" if tree is not None else text
-        super().__init__(tree)
+        return tree
 
-    @property
-    def text(self) -> str:
-        """The file with all edits."""
+    def _written(self) -> str:
         if self._tree is None:
             return self._lead
         out = StringIO()

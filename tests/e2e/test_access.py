@@ -48,6 +48,13 @@ def told(answer: Answer, surface: str) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("surface", SURFACES)
+def test_who_shows_no_key_is_told_how(locked: Hosted, surface: str) -> None:
+    answer = Wire(locked.url).post(PATH[surface], ask(surface, CHAT, "hi"))
+    assert (401, "Bearer") == (answer.status, answer.headers["www-authenticate"])
+    assert "x-api-key" in told(answer, surface)[1]
+
+
+@pytest.mark.parametrize("surface", SURFACES)
 def test_a_surface_beyond_the_keys_is_a_403_in_its_own_envelope(
     locked: Hosted, fake: FakeCopilot, surface: str
 ) -> None:

@@ -98,3 +98,4 @@ def test_what_is_no_capture_is_refused_in_one_line(
     file.write_text(text)
     refused = run(environ, "debug", "replay", str(file))
     assert (1, 1) == (refused.returncode, refused.stderr.count("\n"))
+    assert "index" not in refused.stderr

@@ -1,6 +1,7 @@
 """The other commands as a person runs them, and every way to be refused."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,6 +90,25 @@ def test_models_are_listed_for_people_and_for_programs(environ: dict[str, str]) 
     assert by_id["gpt-5.5"]["dialects"] == ["responses"]
     assert any(line.split()[:2] == ["gpt-5.5", "responses"] for line in shown.stdout.splitlines())
     assert shown.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pty is for Unix")
+def test_a_terminal_without_colours_gets_no_bold_either(environ: dict[str, str]) -> None:
+    import pty
+
+    store_login(environ)
+    master, slave = pty.openpty()
+    terminal = environ | {"NO_COLOR": "1", "TERM": "xterm-256color"}
+    done = subprocess.run(
+        [*COMMAND, "models"], cwd=ROOT, env=terminal, stdin=slave, stdout=slave, stderr=slave,
+        check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    os.close(slave)
+    shown = os.read(master, 65_536)
+    os.close(master)
+    assert done.returncode == 0
+    assert b"claude-sonnet" in shown
+    assert b"\x1b" not in shown
 
 
 def test_business_seat_needs_no_flag(environ: dict[str, str], fake: FakeCopilot) -> None:

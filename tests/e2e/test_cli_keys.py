@@ -68,6 +68,7 @@ def test_keys_are_listed_and_revoked_by_name(environ: dict[str, str]) -> None:
         (["limit", "nobody", "--per-day", "1"], 1, "There is no key named nobody."),
         (["limit", "nobody"], 2, "Say which limit"),
         (["create", "x", "--per-minute", "-1"], 2, "per-minute"),
+        (["create", "x", "--credits-per-day", "nan"], 2, "a number of credits"),
         (["create", "x", "--surface", "telnet"], 2, "surface"),
         (["create", "x", "--model", "a b"], 2, "claude-*"),
     ],

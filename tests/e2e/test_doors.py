@@ -125,6 +125,16 @@ def test_own_origin_is_served(gateway: Wire) -> None:
     assert 200 == gateway.post(PATH["chat"], ask("chat", "gpt-4.1", "hi"), Origin=gateway.url).status
 
 
+def test_a_named_page_may_read_every_header_of_ours(host: Host) -> None:
+    gateway = Wire(host(allowed_origins=("https://app.example",)).url)
+    asked = ask("messages", "claude-opus-4.8", "hi")
+    for path in (PATH["messages"], "/v1/messages/count_tokens"):
+        answer = gateway.post(path, asked, Origin="https://app.example")
+        shown = answer.headers["access-control-expose-headers"].split(", ")
+        assert 200 == answer.status
+        assert {name.lower() for name in answer.headers if name.lower().startswith("x-gateway")} <= set(shown)
+
+
 def test_no_answer_carries_cors_headers(gateway: Wire) -> None:
     asked = {"Origin": gateway.url, "Access-Control-Request-Method": "POST"}
     answers = [

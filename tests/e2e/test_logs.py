@@ -109,6 +109,8 @@ def test_without_a_log_it_is_said_where_it_would_be(environ: dict[str, str]) -> 
     assert (1, True) == (missing.returncode, "There is no log at" in missing.stderr)
     off = run(environ | {"COPILOT_GATEWAY_LOG_FILE": "off"}, "logs")
     assert (1, True) == (off.returncode, "switched off" in off.stderr)
+    folder = run(environ, "logs", "--log-file", environ["HOME"])
+    assert (1, f"error: {environ['HOME']}: Is a directory\n") == (folder.returncode, folder.stderr)
     bad = run(environ, "logs", "--since", "yesterday")
     assert (2, True) == (bad.returncode, "30m or 2d" in bad.stderr)
 

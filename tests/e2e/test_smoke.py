@@ -153,5 +153,13 @@ def test_the_stage_of_an_api_gateway_stays_in_the_path() -> None:
     assert "https://a.example/dev" == check_url("https://a.example/dev/v1/")
 
 
+@pytest.mark.parametrize(
+    "text", ["http://127.0.0.1:4141/?signed-in&now", "http://127.0.0.1:4141/#codex", "http://127.0.0.1:99999"]
+)
+def test_a_url_that_clients_could_put_no_path_behind_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"URL|[Pp]ort"):
+        check_url(text)
+
+
 def test_a_line_is_as_wide_as_the_others() -> None:
     assert "ok       health      answers" == line(Finding("health", "ok", "answers"))

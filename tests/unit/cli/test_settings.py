@@ -101,6 +101,26 @@ def test_bad_variable_is_refused_by_name(
     assert refusal(environ | {f"COPILOT_GATEWAY_{name}": text}) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("HOST", "127.0.0.1:4141"),
+        ("HOST", "[::1]:4141"),
+        ("ALLOWED_HOSTS", "https://gateway.example"),
+        ("ALLOWED_HOSTS", "gateway.example:443"),
+        ("ALLOWED_HOSTS", "*.example"),
+        ("EDITOR_VERSION", "vscode/1\nx-evil: 1"),
+        ("API_VERSION", "2026 01 09"),
+        ("QUIRKS", '{"gpt-6*": {"samplng": true}}'),
+        ("QUIRKS", '{"gpt-6*": {"sampling": "yes"}}'),
+    ],
+)
+def test_a_value_that_could_never_do_anything_is_refused(
+    environ: dict[str, str], name: str, text: str
+) -> None:
+    assert f"COPILOT_GATEWAY_{name} must be " in refusal(environ | {f"COPILOT_GATEWAY_{name}": text})
+
+
 def test_bad_flag_is_refused_by_name(environ: dict[str, str]) -> None:
     assert (
         refusal(environ, rate_limit=-1.0) == "--rate-limit must be a number of seconds, 0 or more, not -1.0."
@@ -123,6 +143,14 @@ def test_bad_file_entry_is_refused_by_name(
 ) -> None:
     file = configure(tmp_path, text)
     assert refusal(environ) == expected.format(file=file)
+
+
+def test_a_byte_order_mark_at_the_files_beginning_says_nothing(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    configure(tmp_path, "").write_bytes(b"\xef\xbb\xbfport = 1\r\nwait = true\r\n")
+    settings = load_settings({}, environ)
+    assert (1, True) == (settings.port, settings.wait)
 
 
 @pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe", b"port 1"])

@@ -60,6 +60,8 @@ def test_a_value_is_replaced_in_its_place() -> None:
         ("// nothing yet\n", ("b",), '// nothing yet\n{\n  "b": 0\n}\n'),
         ("{\n}\n", ("b",), '{\n  "b": 0\n}\n'),
         ("{\n  // soon\n}\n", ("b",), '{\n  "b": 0\n  // soon\n}\n'),
+        ("{ // mine\n}\n", ("b",), '{ // mine\n  "b": 0\n}\n'),
+        ("{ /* mine */ }\n", ("b",), '{ /* mine */\n  "b": 0\n}\n'),
         ('{\n\t"a": 1\n}\n', ("b",), '{\n\t"a": 1,\n\t"b": 0\n}\n'),
         ('{\r\n  "a": 1\r\n}\r\n', ("b",), '{\r\n  "a": 1,\r\n  "b": 0\r\n}\r\n'),
         ('\N{ZERO WIDTH NO-BREAK SPACE}{\n  "a": 1\n}', ("b",), '\N{ZERO WIDTH NO-BREAK SPACE}{\n  "a": 1,\n  "b": 0\n}'),
@@ -90,6 +92,14 @@ def test_a_member_is_taken_out_with_its_line(text: str, place: Place, left: str)
     document = JsoncDocument(text)
     document.delete(place)
     assert left == document.text
+
+
+@pytest.mark.parametrize("text", ["{ // mine\n}\n", "{ /* mine */ }\n", "{ /* mine\n */ }\n"])
+def test_a_remark_in_an_empty_object_outlives_the_member(text: str) -> None:
+    document = JsoncDocument(text)
+    document.set(("a",), 1)
+    document.delete(("a",))
+    assert "mine" in document.text
 
 
 def test_items_of_a_list_are_found_by_what_names_them() -> None:

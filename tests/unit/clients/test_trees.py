@@ -4,8 +4,10 @@ import tomllib
 
 import pytest
 
+from infra.clients.documents import apply
 from infra.clients.paths import MISSING, Entry, FormatError, Place
-from infra.clients.trees import TomlDocument, YamlDocument
+from infra.clients.plan import Setting
+from infra.clients.trees import TomlDocument, TreeDocument, YamlDocument
 
 TOML = """\
 # my Codex
@@ -52,6 +54,41 @@ def test_toml_is_as_before_when_everything_is_taken_out() -> None:
     assert "# tools" in document.text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'model_providers = {other = {name = "x"}}\n',
+        'model_providers.other.name = "x"\n',
+        '[model_providers]\nother.name = "x"\n',
+        '[model_providers]\nother = {name = "x"}\n',
+        '[model_providers.other]\nname = "x"\n',
+    ],
+)
+def test_toml_takes_a_table_however_its_neighbours_are_written(text: str) -> None:
+    document = TomlDocument(text)
+    document.set(("model_providers", "gateway"), {"name": "Gateway"})
+    document.set(("model",), "gpt-5.5")
+    expected = {
+        "model_providers": {"other": {"name": "x"}, "gateway": {"name": "Gateway"}},
+        "model": "gpt-5.5",
+    }
+    assert expected == tomllib.loads(document.text)
+    document.delete(("model_providers", "gateway"))
+    document.delete(("model",))
+    assert tomllib.loads(text) == tomllib.loads(document.text)
+
+
+@pytest.mark.parametrize("mark", ["", "\N{ZERO WIDTH NO-BREAK SPACE}"])
+@pytest.mark.parametrize(("kind", "text"), [(TomlDocument, TOML), (YamlDocument, YAML)])
+def test_a_file_from_windows_stays_one(kind: type[TreeDocument], text: str, mark: str) -> None:
+    given = mark + text.replace("\n", "\r\n")
+    assert given == kind(given).text
+    document = kind(given)
+    document.set(("gateway",), {"a": {"b": "c"}})
+    assert document.text.startswith(mark)
+    assert document.text.count("\n") == document.text.count("\r\n") > given.count("\n")
+
+
 def test_yaml_lists_get_their_item_and_keep_their_manner() -> None:
     document = YamlDocument(YAML)
     document.set(("models", Entry("name", "Ours")), {"name": "Ours", "provider": "openai"})
@@ -90,3 +127,8 @@ def test_what_is_no_toml_is_refused(text: str) -> None:
 def test_another_shape_is_refused(text: str, place: Place) -> None:
     with pytest.raises(FormatError):
         YamlDocument(text).set(place, 1)
+
+
+def test_a_file_that_cannot_take_the_settings_is_refused_before_it_is_written() -> None:
+    with pytest.raises(FormatError):
+        apply("null\n", "yaml", [Setting(("model",), "x")])
