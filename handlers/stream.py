@@ -44,7 +44,7 @@ class Stream(Protocol):
         ...
 
     def quiet(self) -> bytes:
-        """Return what to say in a silence of `tick` seconds."""
+        """Return what to say in a silence of `tick` seconds, or because the server ends."""
         ...
 
 

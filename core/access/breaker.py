@@ -43,7 +43,7 @@ ACCOUNT_CODES: Final = frozenset(
 BLOCK: Final = "extension_blocked"
 TERMS: Final = "terms of service"
 # Words of ours in upstream's kinds: they say nothing about it.
-OWN_CODES: Final = frozenset({"store_unavailable"})
+OWN_CODES: Final = frozenset({"store_unavailable", "shutting_down"})
 # A quota of one session of Copilot's Auto mode, not of the account.
 SESSION_QUOTA: Final = "session_quota_exceeded"
 

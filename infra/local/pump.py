@@ -192,7 +192,7 @@ class Pump:
         self._flows: set[_Flow] = set()
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
         self._bell: socket.socket | None = None
-        self._closed = False
+        self._closed = self._finishing = False
         self._count = 0
         self._counted = threading.Condition()
 
@@ -225,6 +225,11 @@ class Pump:
         """Wait for the end of all streams; return whether it came within so many seconds."""
         with self._counted:
             return self._counted.wait_for(lambda: not self._count, timeout)
+
+    def finish(self) -> None:
+        """Have every stream say its last words: their time is over, which `quiet` finds."""
+        self._finishing = True
+        self.ring()
 
     def close(self) -> None:
         """End the thread."""
@@ -302,6 +307,8 @@ class Pump:
     def _glance(self, selector: selectors.BaseSelector, flow: _Flow, now: float) -> None:
         if not flow.outlet.connected:
             self._end(selector, flow)
+        elif self._finishing:
+            self._say(selector, flow, flow.stream.quiet())
         elif flow.number < 0:
             if not flow.outlet.is_full:
                 self._listen(selector, flow)
