@@ -76,7 +76,7 @@ class ReplyStream:
         ticks: Callable[[], float],
     ) -> None:
         self.over = False
-        self.tick = settings.commit_after
+        self.tick = min(settings.commit_after, settings.heartbeat)
         self._about = about
         self._ticks = ticks
         self._pending = pending

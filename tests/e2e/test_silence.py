@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.asking import PATH, SURFACES, ask, error_of, read_reply, read_stream
 from tests.e2e.conftest import Host
-from tests.e2e.hosting import Wire
+from tests.e2e.hosting import PATIENCE, Wire
 from tests.e2e.upstream import END, STREAM, Step, Upstream, answer, chunk
 from tests.emulators.calling import Caller
 from tests.emulators.copilot import FakeCopilot
@@ -102,6 +102,19 @@ def test_pings_fill_the_silence_of_an_upstream_that_says_nothing_to_the_client(
         exchange.release()
     told = read_stream("messages", begun + reply.rest())
     assert ("some words at last", "stop") == (told.text.strip(), told.stop)
+
+
+def test_a_stream_that_is_begun_late_is_pinged_as_often_as_any(
+    upstream: Upstream, recorded: dict[str, bytes], host: Host
+) -> None:
+    wire = recorded["chat"]
+    at = wire.index(b"words")
+    exchange = upstream.stream(wire[:at], Step.HOLD, wire[at:])
+    hosted = host(copilot_url=upstream.url, commit_after=PATIENCE, heartbeat=0.05, breaker_refusals=0)
+    reply = Wire(hosted.url).open("POST", PATH["chat"], ask("chat", "gpt-4.1", PROMPT, stream=True))
+    heard = reply.until(PING["chat"]) + reply.until(PING["chat"])
+    exchange.release()
+    assert "stop" == read_stream("chat", heard + reply.rest()).stop
 
 
 @every_surface
