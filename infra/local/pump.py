@@ -307,7 +307,7 @@ class Pump:
     def _glance(self, selector: selectors.BaseSelector, flow: _Flow, now: float) -> None:
         if not flow.outlet.connected:
             self._end(selector, flow)
-        elif self._finishing:
+        elif self._finishing and not flow.stream.over:
             self._say(selector, flow, flow.stream.quiet())
         elif flow.number < 0:
             if not flow.outlet.is_full:
