@@ -83,6 +83,11 @@ class StreamDecoder(Protocol):
         """Return the last events. Raises `UpstreamProtocolError` when the stream was cut."""
         ...
 
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream has counted so far; None while it has not. It stands when the stream fails, or is left."""
+        ...
+
 
 class StreamEncoder(Protocol):
     """Canonical events to the surface's bytes; every call returns whole server-sent events, or nothing."""

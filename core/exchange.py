@@ -22,6 +22,7 @@ _OWN_WORDS: Final = frozenset(
             "first_byte_timeout",
             "idle_timeout",
             "deadline",
+            "shutting_down",
             "store_unavailable",
             "upstream_connect",
         ),

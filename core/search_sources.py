@@ -15,6 +15,7 @@ from core.canonical import (
     ServerToolResult,
     StreamEvent,
     Text,
+    Usage,
 )
 from core.dialect import StreamDecoder
 
@@ -40,6 +41,11 @@ class SourcingDecoder:
     def close(self) -> list[StreamEvent]:
         """Return the last events. Raises `UpstreamProtocolError` when the stream was cut."""
         return [told for event in self._decoder.close() for told in self._tell(event)]
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream has counted so far."""
+        return self._decoder.usage
 
     def _tell(self, event: StreamEvent) -> list[StreamEvent]:
         match event:

@@ -120,6 +120,7 @@ class StoppingDecoder:
         self._cutter = StopCutter(stops)
         self._input_tokens = input_tokens
         self._said = 0
+        self._estimate: Usage | None = None
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """Return the events that this chunk completes, up to the cut. Raises `GatewayError`."""
@@ -129,10 +130,17 @@ class StoppingDecoder:
         """Return the last events. Raises `UpstreamProtocolError` when the stream ended before a cut and before its end."""
         return [] if self._cutter.hit is not None else self._cut(self._decoder.close())
 
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream has counted so far, or the estimate after a cut."""
+        return self._decoder.usage or self._estimate
+
     def _cut(self, events: list[StreamEvent]) -> list[StreamEvent]:
         passed: list[StreamEvent] = []
         for event in events:
             passed += self._cutter.feed(event)
         self._said += sum(len(event.text) for event in passed if isinstance(event, BlockDelta))
         usage = Usage(self._input_tokens, max(1, self._said // CHARACTERS_PER_TOKEN))
+        if self._cutter.hit is not None:
+            self._estimate = usage
         return [*passed, *self._cutter.finish(usage)]

@@ -12,17 +12,17 @@ class StreamTranslator:
     def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
         self._decoder = decoder
         self._encoder = encoder
-        self._stop: MessageStop | None = None
+        self._done = False
 
     @property
     def usage(self) -> Usage | None:
-        """What upstream counted, once the stream has ended."""
-        return None if self._stop is None else self._stop.usage
+        """What upstream has counted so far."""
+        return self._decoder.usage
 
     @property
     def done(self) -> bool:
         """Whether the terminal event was said."""
-        return self._stop is not None
+        return self._done
 
     @property
     def failure(self) -> GatewayError | None:
@@ -43,7 +43,7 @@ class StreamTranslator:
 
     def _say(self, events: list[StreamEvent]) -> bytes:
         if events and isinstance(events[-1], MessageStop):
-            self._stop = events[-1]
+            self._done = True
         return b"".join([self._encoder.feed(event) for event in events])
 
 
@@ -61,14 +61,18 @@ class Collector:
         """Whether the reply is complete: nothing that upstream still sends matters."""
         return self._folder.done
 
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream has counted so far."""
+        return self._decoder.usage
+
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes. Raises `GatewayError`."""
         for event in self._decoder.feed(chunk):
             self._folder.feed(event)
 
-    def close(self) -> tuple[bytes, Usage]:
-        """Return the client's body and what it cost. Raises `UpstreamProtocolError` when the stream was cut."""
+    def close(self) -> bytes:
+        """Return the client's body. Raises `UpstreamProtocolError` when the stream was cut."""
         for event in self._decoder.close():
             self._folder.feed(event)
-        reply = self._folder.reply()
-        return self._surface.encode_response(reply, self._echo), reply.usage
+        return self._surface.encode_response(self._folder.reply(), self._echo)

@@ -12,7 +12,8 @@ from core.errors import GatewayError
 from core.outgoing import Outgoing
 
 SecondsLeft = Callable[[], float]
-# Under this environ key a server leaves a callable that returns the seconds left for the answer's last byte.
+# Under this environ key a server leaves a callable that returns the seconds left for the answer's last byte, or raises
+# `GatewayError` when none is left and it has its own words for that.
 SECONDS_LEFT: Final = "gateway.seconds_left"
 # And where it can tell: a callable that says, without writing, whether the client has left.
 CLIENT_GONE: Final = "gateway.client_gone"

@@ -26,10 +26,12 @@ def create() -> Response:
     sent = embeddings.with_texts(asked, model.id)
     about.model = model.id
     admit(about)
-    replies = [
-        embeddings.decode_reply(ask(given.copilot, Outgoing(path="/embeddings", body=body)), count)
-        for body, count in embeddings.encode_batches(sent, model.id, model.max_inputs)
-    ]
-    note_usage(about, embeddings.usage_of(replies), model.prices)
+    replies: list[embeddings.EmbeddingsReply] = []
+    try:
+        for body, count in embeddings.encode_batches(sent, model.id, model.max_inputs):
+            reply = ask(given.copilot, Outgoing(path="/embeddings", body=body))
+            replies.append(embeddings.decode_reply(reply, count))
+    finally:  # the batches before the one that failed were answered, and cost
+        note_usage(about, embeddings.usage_of(replies), model.prices)
     headers = {"x-gateway-model": model.id, **usage_headers(about)}
     return Response(embeddings.encode_response(replies, asked), mimetype=JSON, headers=headers)

@@ -7,7 +7,6 @@ from typing import Final
 from flask import Response, request
 
 from core.call import Call
-from core.canonical import Usage
 from core.copilot.client import UpstreamReply
 from core.dialect import Dialect
 from core.errors import GatewayError
@@ -77,8 +76,7 @@ def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
             note_usage(about, call.usage(reply), call.lane.model.prices)
             body = call.complete(reply)
         else:
-            body, usage = _fold(call, upstream, deadline)
-            note_usage(about, usage, call.lane.model.prices)
+            body = _fold(call, upstream, deadline, about)
     finally:
         pending.close()
         if upstream is not None:
@@ -88,12 +86,16 @@ def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
     return Response(body, mimetype=JSON, headers=_headers(pending.call, about) | usage_headers(about))
 
 
-def _fold(call: Call, upstream: UpstreamReply, deadline: Deadline) -> tuple[bytes, Usage]:
+def _fold(call: Call, upstream: UpstreamReply, deadline: Deadline, about: Exchange) -> bytes:
+    """Return the complete reply that upstream's stream comes to; what was counted is kept however that ends."""
     collector = call.collector()
-    while not collector.done and (chunk := upstream.read(deadline.slice())) != b"":
-        if chunk is not None:
-            collector.feed(chunk)
-    return collector.close()
+    try:
+        while not collector.done and (chunk := upstream.read(deadline.slice())) != b"":
+            if chunk is not None:
+                collector.feed(chunk)
+        return collector.close()
+    finally:
+        note_usage(about, collector.usage, call.lane.model.prices)
 
 
 def _stream(call: Call, given: Services, turn: Turn | None) -> Response:

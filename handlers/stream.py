@@ -28,7 +28,8 @@ PUMP: Final = "gateway.pump"
 class Stream(Protocol):
     """A reply that a server may drive without a thread of its own, instead of iterating over it.
 
-    over: set with the last bytes. tick: seconds of silence after which `quiet` is to be called, again and again.
+    over: set with the last bytes. tick: seconds without a piece from `advance` after which `quiet` is to be called, again
+    and again.
     """
 
     over: bool
@@ -43,7 +44,7 @@ class Stream(Protocol):
         ...
 
     def quiet(self) -> bytes:
-        """Return what to say in a silence of `tick` seconds."""
+        """Return what to say in a silence of `tick` seconds, or because the server ends."""
         ...
 
 
@@ -58,7 +59,8 @@ class ReplyStream:
     """One streamed reply. Ends with exactly one terminal event, whatever upstream does.
 
     `_upstream` is None while upstream has sent no header yet; the client reads pings meanwhile. `_silence` are the seconds
-    since upstream was last heard, `_next_ping` is how many of them call for a ping.
+    since the client last read a piece of the answer, whatever upstream sends: much of that is held back or dropped.
+    `_next_ping` is how many of them call for a ping.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class ReplyStream:
         ticks: Callable[[], float],
     ) -> None:
         self.over = False
-        self.tick = settings.commit_after
+        self.tick = min(settings.commit_after, settings.heartbeat)
         self._about = about
         self._ticks = ticks
         self._pending = pending
@@ -151,17 +153,23 @@ class ReplyStream:
     # Steps: each adds to what is said.
 
     def _wait(self, out: list[bytes]) -> None:
-        """Wait for upstream, for up to a tick."""
-        tick = self._deadline.slice(self.tick)
-        if self._upstream is None:
-            self._upstream = self._pending.wait(tick)
-            chunk = None if self._upstream is None else self._upstream.read(0)
-        else:
-            chunk = self._upstream.read(tick)
-        if chunk is None:
-            self._keep_alive(out)
-        else:
+        """Wait for something to say, for up to a tick."""
+        began, left = self._ticks(), self.tick
+        while (chunk := self._next(self._deadline.slice(left))) is not None:
             self._take(chunk, out)
+            if out or self.over:
+                return
+            left = began + self.tick - self._ticks()
+            if left <= 0:
+                break
+        self._keep_alive(out)
+
+    def _next(self, seconds: float) -> bytes | None:
+        """Return what upstream sends next; None where that is nothing, for so long."""
+        if self._upstream is None:
+            self._upstream = self._pending.wait(seconds)
+            seconds = 0.0
+        return None if self._upstream is None else self._upstream.read(seconds)
 
     def _read(self, out: list[bytes]) -> None:
         """Take what upstream has sent so far."""
@@ -185,9 +193,9 @@ class ReplyStream:
 
     def _take(self, chunk: bytes, out: list[bytes]) -> None:
         """Say what upstream sent; b"" is its end."""
-        self._silence = self._next_ping = 0.0
         relay = self._relay
         if said := relay.feed(chunk) if chunk else b"":
+            self._silence = self._next_ping = 0.0
             if self._about.first_token is None:
                 self._about.first_token = self._ticks() - self._about.started
             out.append(said)

@@ -43,7 +43,7 @@ ACCOUNT_CODES: Final = frozenset(
 BLOCK: Final = "extension_blocked"
 TERMS: Final = "terms of service"
 # Words of ours in upstream's kinds: they say nothing about it.
-OWN_CODES: Final = frozenset({"store_unavailable"})
+OWN_CODES: Final = frozenset({"store_unavailable", "shutting_down"})
 # A quota of one session of Copilot's Auto mode, not of the account.
 SESSION_QUOTA: Final = "session_quota_exceeded"
 
@@ -81,8 +81,11 @@ class Breaker:
         found = self._shared() | {
             target: circuit.opening for target, circuit in self._circuits.copy().items() if circuit.opening
         }
-        left = {target: opening.until - now for target, opening in sorted(found.items())}
-        return {target: seconds for target, seconds in left.items() if seconds > 0}
+        return {
+            target: opening.until - now
+            for target, opening in sorted(found.items())
+            if opening.is_in_force(now)
+        }
 
     def _pass(self, target: str, circuit: Circuit, asked: Exchange) -> None:
         now = self._now()
@@ -96,12 +99,11 @@ class Breaker:
 
     def _may_try(self, target: str, circuit: Circuit, asked: Exchange) -> bool:
         """Say whether no other process tries or knows better."""
-        known = self._load(target)
-        if known is not None:
+        known, now = self._load(target), self._now()
+        if known is not None and known.is_in_force(now):
             with self._lock:
                 circuit.adopt(known)
             return False
-        now = self._now()
         with suppress(StoreError):
             if not self._state.claim(KIND, target, asked.id, expires_at=now + TRIAL):
                 with self._lock:
@@ -135,7 +137,7 @@ class Breaker:
             with suppress(StoreError):
                 record = msgspec.json.encode(opening)
                 self._state.save(KIND, target, record, expires_at=opening.until)
-        elif not was_open and (known := self._load(target)) is not None:
+        elif not was_open and (known := self._load(target)) is not None and known.is_in_force(now):
             with self._lock:
                 circuit.adopt(known)
 

@@ -4,6 +4,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from core.access.limits import CLOCK_SKEW
 from core.errors import ErrorKind
 from core.exchange import Exchange
 
@@ -26,6 +27,10 @@ class Opening(Struct, frozen=True, kw_only=True):
     kind: ErrorKind
     message: str
     code: str = ""
+
+    def is_in_force(self, now: float) -> bool:
+        """Say whether nobody is let through: not where the clock was set back, or a jump would lengthen the wait."""
+        return 0 < self.until - now <= LONGEST + CLOCK_SKEW
 
 
 class Circuit:
@@ -52,7 +57,7 @@ class Circuit:
         if self.trial is not None and self.trial.first_token is not None:
             self._close()  # upstream is answering
             return "pass"
-        if now < self.opening.until or now < self._trial_ends:
+        if self.opening.is_in_force(now) or 0 < self._trial_ends - now <= TRIAL:
             return "wait"
         self.trial, self._trial_ends = asked, now + TRIAL
         return "try"
@@ -83,7 +88,7 @@ class Circuit:
 
     def served(self, asked: Exchange) -> bool:
         """Note that upstream answers; return whether that closes an open circuit."""
-        if asked.began_at < self._since:
+        if self.trial is not asked and asked.began_at < self._since:
             return False
         was_open = self.opening is not None
         self._close()

@@ -153,8 +153,9 @@ class ManagedKeys:
         if _FORM.fullmatch(presented) is None:
             return None
         number, now = _id(presented), self._now()
-        known, until = self._found.get(number, (None, 0.0))
-        if known is None or now >= until:
+        known, looked_up = self._found.get(number, (None, 0.0))
+        # A clock that was set back must not keep a revoked key.
+        if known is None or not 0 <= now - looked_up < CACHE_LIFE:
             known = self._look_up(number, now)
         if known is None or not known.lives(now):
             return None
@@ -168,7 +169,7 @@ class ManagedKeys:
             return None
         if len(self._found) >= CACHE_SIZE:
             self._found.clear()
-        self._found[number] = (key, now + CACHE_LIFE)
+        self._found[number] = (key, now)
         return key
 
     def _note(self, name: str, now: float) -> None:

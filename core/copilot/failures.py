@@ -1,6 +1,7 @@
 """Every failed answer of GitHub and Copilot, and every broken connection, as one GatewayError."""
 
 import html
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC
@@ -175,16 +176,19 @@ def unreachable(error: TransportError, server: str = "Copilot") -> GatewayError:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> int | None:
-    """Read `retry-after` as seconds from now, whether it came as seconds or as a date; None when absent or odd."""
+    """Read `retry-after` as whole seconds from now, whether it came as seconds or as a date; None when absent or odd.
+
+    A part of a second is a second: who asks again too early is refused again.
+    """
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
-        return int(float(text))
+        return math.ceil(float(text))
     if not text or len(text) > 64:  # noqa: PLR2004 - no date is longer
         return None
     try:
         date = parsedate_to_datetime(text)
         date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        return max(int(date.timestamp() - now), 0)
+        return max(math.ceil(date.timestamp() - now), 0)
     except (ValueError, OverflowError):
         return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec import Struct
 from waitress.channel import ClientDisconnected, HTTPChannel
 
+from handlers.deadline import SECONDS_LEFT
 from handlers.guard import FAULT, WITHHELD
 from handlers.record import LATER
 from infra.local.patience import Patience, Phase, Watch
@@ -47,7 +48,9 @@ class DoorTask(PumpedTask):
         environ = super().get_environment()
         request = cast("StrictParser", self.request)
         environ[CLIENT_GONE] = self.channel.check_client_disconnected
-        environ[LATER] = cast("DoorChannel", self.channel).later.append
+        channel = cast("DoorChannel", self.channel)
+        environ[SECONDS_LEFT] = channel.seconds_left
+        environ[LATER] = channel.later.append
         if request.error is not None:
             # What waitress quotes of a bad head is left out: it may be a key.
             environ[FAULT] = (request.error.code, str(request.error.body).partition(' "')[0])
@@ -69,6 +72,7 @@ class DoorChannel(HTTPChannel):
     def __init__(self, server: Any, *given: Any, **named: Any) -> None:
         self.house: House = server.house
         self._pump: Pump = server.pump
+        self.seconds_left: Callable[[], float] = server.seconds_left
         if self.house.allowance is not None:
             self.error_task_class = cast("Any", DoorTask)  # the app renders errors, too
         self.watch = Watch(self.house.now())

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import logging
+import math
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
+from core.errors import GatewayError
 from infra.local.channel import DoorChannel, House
 from infra.local.patience import Phase
 from infra.local.pump import Pump, watched
@@ -27,8 +29,15 @@ log = logging.getLogger("gateway")
 CONNECTIONS: Final = 500 if sys.platform == "win32" else 2048
 # Files that this many connections, each with one of its own to upstream, and everything else need.
 FILES: Final = 2 * CONNECTIONS + 256
+# Seconds that open replies have to end when the server does, and to say that they cannot.
+GRACE: Final = 5
+LAST_WORDS: Final = 2
+# The longest pause, in seconds, after which it is seen whether they have.
+GLANCE: Final = 0.05
 # Who is shown out when there is no place left, in this order; whoever is being served stays.
 SPARE: Final[tuple[Phase, ...]] = ("lingering", "idle", "head")
+# Who is waited for when the server ends.
+OPEN: Final[frozenset[Phase]] = frozenset({"body", "serving", "sending"})
 # One in so many makes room at once: looking for the longest unused ones is not for every newcomer.
 SHARE: Final = 16
 
@@ -77,6 +86,7 @@ class Workers(ThreadedTaskDispatcher):
 class DoorServer(TcpWSGIServer):
     """Serves one listening socket.
 
+    `_stopping` is set when no more requests are wanted, `_over` when those under way have no time left.
     Connections beyond `room` take the place of unused ones; where all are in use, newcomers wait in the system's queue.
     """
 
@@ -88,6 +98,7 @@ class DoorServer(TcpWSGIServer):
     ) -> None:
         self.house = house
         self.pump = Pump(house.now)
+        self._stopping = self._over = False
         self.room = room_for(CONNECTIONS)
         # waitress counts its listener and its trigger, and must be asked once more to find everybody busy.
         options["connection_limit"] = self.room + 3
@@ -103,6 +114,50 @@ class DoorServer(TcpWSGIServer):
             sockinfo=place,
             bind_socket=False,
         )
+
+    def stop(self) -> None:
+        """Have `run` end. A signal's handler may call it, in the middle of anything."""
+        self._stopping = True
+        self.pull_trigger()
+
+    def run(self) -> None:
+        """Serve until `stop`. Open replies may end by themselves for a while; then they are told that this was all."""
+        while not self._stopping:
+            self._turn(self.adj.asyncore_loop_timeout)
+        self.asyncore.dispatcher.close(
+            self
+        )  # whoever comes now is refused by the system, and not let down later
+        self._drain(GRACE)
+        self._over = True
+        self.pump.finish()
+        self._drain(LAST_WORDS)
+        self.task_dispatcher.shutdown(timeout=LAST_WORDS)
+
+    def seconds_left(self) -> float:
+        """Return how long an answer may still take. Raises GatewayError when the server ends."""
+        if self._over:
+            raise GatewayError(
+                "The gateway is being stopped. Ask again when it is back.",
+                kind="overloaded",
+                code="shutting_down",
+            )
+        return math.inf
+
+    def _turn(self, seconds: float) -> None:
+        """Wait for connections for up to so many seconds, and do what they ask for."""
+        self.asyncore.loop(seconds, use_poll=self.adj.asyncore_use_poll, map=self._map, count=1)  # type: ignore[attr-defined]  # not in the stub
+
+    def _drain(self, seconds: float) -> None:
+        """Let open requests end, for up to so many seconds; close connections that have none."""
+        ends = self.house.now() + seconds
+        while (left := ends - self.house.now()) > 0:
+            phases = [(channel, channel.phase()) for channel in tuple(self.active_channels.values())]
+            if not any(phase in OPEN for _, phase in phases):
+                return
+            for channel, phase in phases:
+                if phase == "idle":
+                    channel.handle_close()
+            self._turn(min(left, GLANCE))
 
     def close(self) -> None:
         """Listen no more."""

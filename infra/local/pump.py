@@ -167,15 +167,15 @@ def watched(app: "WSGIApplication") -> "WSGIApplication":
 
 
 class _Flow:
-    """One stream under way. `heard` is when it last moved or was last found silent; `number` its registered socket, or -1."""
+    """One stream under way. `spoke` is when it last said something or was last found silent; `number` its registered socket, or -1."""
 
-    __slots__ = ("heard", "number", "outlet", "stream", "task")
+    __slots__ = ("number", "outlet", "spoke", "stream", "task")
 
-    def __init__(self, task: PumpedTask, heard: float) -> None:
+    def __init__(self, task: PumpedTask, spoke: float) -> None:
         self.task = task
         self.outlet = cast("Outlet", task.channel)
         self.stream = cast("Stream", task.stream)
-        self.heard = heard
+        self.spoke = spoke
         self.number = -1
 
 
@@ -192,7 +192,7 @@ class Pump:
         self._flows: set[_Flow] = set()
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
         self._bell: socket.socket | None = None
-        self._closed = False
+        self._closed = self._finishing = False
         self._count = 0
         self._counted = threading.Condition()
 
@@ -225,6 +225,11 @@ class Pump:
         """Wait for the end of all streams; return whether it came within so many seconds."""
         with self._counted:
             return self._counted.wait_for(lambda: not self._count, timeout)
+
+    def finish(self) -> None:
+        """Have every stream say its last words: their time is over, which `quiet` finds."""
+        self._finishing = True
+        self.ring()
 
     def close(self) -> None:
         """End the thread."""
@@ -294,18 +299,22 @@ class Pump:
             selector.unregister(number)
 
     def _advance(self, selector: selectors.BaseSelector, flow: _Flow) -> None:
-        flow.heard = self._ticks()
-        self._say(selector, flow, flow.stream.advance())
+        piece = flow.stream.advance()
+        if piece:  # else the client has waited on
+            flow.spoke = self._ticks()
+        self._say(selector, flow, piece)
 
     def _glance(self, selector: selectors.BaseSelector, flow: _Flow, now: float) -> None:
         if not flow.outlet.connected:
             self._end(selector, flow)
+        elif self._finishing and not flow.stream.over:
+            self._say(selector, flow, flow.stream.quiet())
         elif flow.number < 0:
             if not flow.outlet.is_full:
                 self._listen(selector, flow)
                 self._advance(selector, flow)
-        elif now - flow.heard >= flow.stream.tick:
-            flow.heard = now
+        elif now - flow.spoke >= flow.stream.tick:
+            flow.spoke = now
             self._say(selector, flow, flow.stream.quiet())
 
     def _say(self, selector: selectors.BaseSelector, flow: _Flow, piece: bytes) -> None:

@@ -70,7 +70,7 @@ def serve(
     patience: Patience | None = None,
     on_ready: Callable[[int], None] | None = None,
 ) -> None:
-    """Serve `app` until SIGINT or SIGTERM, then give open replies five seconds to end.
+    """Serve `app` until SIGINT or SIGTERM, then give open replies five seconds, and end those that are not over with an error.
 
     host: a name or an IPv4 or IPv6 address. port: 0 lets the system choose.
     threads: how many replies may be prepared at once; streams under way need none.
@@ -94,7 +94,7 @@ def serve(
     )
     with listening(host, port) as listener:
         server = DoorServer(app, listener, house, threads, **OPTIONS)
-        with _stopped_by_signals():
+        with _stopped_by_signals(server.stop):
             try:
                 _settle()
                 if on_ready is not None:
@@ -117,7 +117,7 @@ def serve_dev(
     with listening(host, port) as listener:
         # Given a socket, Werkzeug does not end the process by itself when the port is taken.
         server = make_server(host, port, app, threaded=True, fd=listener.fileno())
-        with _stopped_by_signals():
+        with _stopped_by_signals(_leave):
             try:
                 if on_ready is not None:
                     on_ready(listener.getsockname()[1])
@@ -149,6 +149,10 @@ def listening(host: str, port: int) -> Generator[socket.socket]:
         yield listener
 
 
+def _leave() -> None:
+    raise _Stopped(0)
+
+
 def _settle() -> None:
     """Spare the collector what stays for good, and let it look for cycles less often: requests leave few behind."""
     gc.collect()
@@ -166,21 +170,21 @@ def _claim(listener: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def _stopped_by_signals() -> Generator[None]:
-    """Turn the first SIGINT or SIGTERM into the end of the block, where this thread may handle signals.
+def _stopped_by_signals(stop: Callable[[], None]) -> Generator[None]:
+    """Call `stop` on the first SIGINT or SIGTERM, where this thread may handle signals; it may raise `_Stopped`.
 
     From then on they do what the system does with them: a second one ends the process at once.
     """
     before: dict[signal.Signals, Any] = {}
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def handle(_number: int, _frame: FrameType | None) -> None:
         for number in before:
             signal.signal(number, signal.SIG_DFL)
-        raise _Stopped(0)
+        stop()
 
     with contextlib.suppress(ValueError):  # not the main thread
         for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, stop)
+            before[number] = signal.signal(number, handle)
     try:
         with contextlib.suppress(_Stopped):
             yield

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from tests.e2e.asking import PATH, SURFACES, ask, error_of, read_reply, read_stream
-from tests.e2e.hosting import Wire
+from tests.e2e.conftest import Host
+from tests.e2e.hosting import PATIENCE, Wire
 from tests.e2e.upstream import END, STREAM, Step, Upstream, answer, chunk
 from tests.emulators.calling import Caller
 from tests.emulators.copilot import FakeCopilot
@@ -69,6 +70,51 @@ def test_pings_fill_silence_in_the_middle_of_a_stream(
     exchange.release()
     told = read_stream(surface, heard + reply.rest())
     assert ("some words at last", "stop") == (told.text.strip(), told.stop)
+
+
+@pytest.mark.parametrize("server", ["pumped", "iterated"])
+def test_pings_fill_the_silence_of_an_upstream_that_says_nothing_to_the_client(
+    *, scripted: Wire, upstream: Upstream, recorded: dict[str, bytes], host: Host, server: str
+) -> None:
+    """AC-17: comments, and calls that are held back, keep upstream's socket busy and tell the client nothing."""
+    wire = recorded["chat"]
+    at = wire.index(b"data:", wire.index(b"words"))
+    exchange = upstream.stream(wire[:at], *[Step.HOLD, b": still here\n\n"] * 1000, wire[at:])
+    heard = threading.Event()
+
+    def mutter() -> None:
+        while not heard.wait(0.01):
+            exchange.release()
+
+    thread = threading.Thread(target=mutter)
+    thread.start()
+    try:
+        if server == "iterated":
+            hosted = host(copilot_url=upstream.url, commit_after=0.05, heartbeat=0.05, breaker_refusals=0)
+            scripted = Wire(hosted.url)
+        reply = scripted.open("POST", PATH["messages"], ask("messages", "gpt-4.1", PROMPT, stream=True))
+        begun = reply.until(PING["messages"])
+    finally:
+        heard.set()
+        thread.join()
+    assert begun.endswith(PING["messages"])
+    for _ in range(1000):
+        exchange.release()
+    told = read_stream("messages", begun + reply.rest())
+    assert ("some words at last", "stop") == (told.text.strip(), told.stop)
+
+
+def test_a_stream_that_is_begun_late_is_pinged_as_often_as_any(
+    upstream: Upstream, recorded: dict[str, bytes], host: Host
+) -> None:
+    wire = recorded["chat"]
+    at = wire.index(b"words")
+    exchange = upstream.stream(wire[:at], Step.HOLD, wire[at:])
+    hosted = host(copilot_url=upstream.url, commit_after=PATIENCE, heartbeat=0.05, breaker_refusals=0)
+    reply = Wire(hosted.url).open("POST", PATH["chat"], ask("chat", "gpt-4.1", PROMPT, stream=True))
+    heard = reply.until(PING["chat"]) + reply.until(PING["chat"])
+    exchange.release()
+    assert "stop" == read_stream("chat", heard + reply.rest()).stop
 
 
 @every_surface

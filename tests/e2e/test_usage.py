@@ -17,6 +17,7 @@ from tests.e2e.asking import PATH, ask
 from tests.e2e.cli_driver import Started, environment, run
 from tests.e2e.conftest import Host
 from tests.e2e.hosting import Hosted, Wire, environ_for
+from tests.e2e.upstream import Step, Upstream, answer
 from tests.emulators.copilot import FakeCopilot
 
 MODEL = "gpt-4.1"
@@ -187,3 +188,35 @@ def test_library_is_imported_by_the_first_scrape_only() -> None:
     program = "import sys, handlers; print('prometheus_client' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "False\n" == told.stdout
+
+
+# What upstream had counted when the request failed
+
+
+def test_tokens_of_a_complete_answer_that_was_cut_are_counted(host: Host, upstream: Upstream) -> None:
+    started = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": []}
+    begun = {
+        "type": "message_start",
+        "message": {**started, "usage": {"input_tokens": 70, "output_tokens": 1}},
+    }
+    upstream.stream(b"event: message_start\ndata: %b\n\n" % json.dumps(begun).encode(), Step.RESET)
+    gateway = host(copilot_url=upstream.url)
+    asking = ask("responses", "claude-sonnet-4.6", "hi")
+    assert 502 == Wire(gateway.url).post(PATH["responses"], asking).status
+    assert 70 == tokens_counted(gateway)
+
+
+def test_tokens_of_the_batches_before_the_one_that_failed_are_counted(host: Host, upstream: Upstream) -> None:
+    vectors = [{"embedding": [0.5], "index": index} for index in range(512)]
+    reply = {"data": vectors, "usage": {"prompt_tokens": 512, "total_tokens": 512}}
+    upstream.play(answer(200, json.dumps(reply).encode(), b"content-type: application/json"))
+    upstream.play(answer(429, b"{}"))
+    gateway = host(copilot_url=upstream.url)
+    asking = {"model": "text-embedding-3-small", "input": ["word"] * 600}
+    assert 429 == Wire(gateway.url).post("/v1/embeddings", asking).status
+    assert 512 == tokens_counted(gateway)
+
+
+def tokens_counted(gateway: Hosted) -> int:
+    wait_for(gateway, 1)
+    return sum(total.figures.input_tokens for total in gateway.services.ledger.totals())

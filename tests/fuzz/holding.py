@@ -183,7 +183,7 @@ def collected(collector: Collector, data: bytes) -> tuple[bytes, GatewayError | 
 
     def feed() -> None:
         collector.feed(data)
-        body.append(collector.close()[0])
+        body.append(collector.close())
 
     _, error = tried(feed)
     return body[-1], error

@@ -73,7 +73,7 @@ def completed(upstream: DialectName, surface: DialectName, wire: bytes) -> str:
     collector = call.collector()
     try:
         collector.feed(wire)
-        body, _ = collector.close()
+        body = collector.close()
     except GatewayError:
         return "error"
     reply, stream = (

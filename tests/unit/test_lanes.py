@@ -5,11 +5,13 @@
 
 import itertools
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from core.call import Call, Engine
+from core.canonical import Usage
 from core.errors import GatewayError
 from core.model import DialectName, Model
 from core.settings import Settings
@@ -105,8 +107,33 @@ def test_stream_and_complete_reply_say_the_same(case: Path) -> None:
     collector = call.collector()
     try:
         collector.feed(wire)
-        body, _ = collector.close()
+        body = collector.close()
     except GatewayError:
         assert "error" == streamed.stop
         return
     assert streamed == read_reply(call.lane.surface.name, body)
+
+
+@every_case
+def test_every_lane_counts_what_upstream_has_counted_when_the_stream_ends_early(case: Path) -> None:
+    upstream = case.parent.name.partition("_to_")[0]
+    wire = (case / "upstream.sse").read_bytes()
+    ends = [at + 2 for at in range(len(wire)) if wire.startswith(b"\n\n", at)]
+    for end in ends:
+        passed, translated = (
+            counted(call_of(case.parents[1] / f"{upstream}_to_{surface}" / case.name), wire[:end])
+            for surface in (upstream, case.parent.name.partition("_to_")[2])
+        )
+        assert passed == translated, end
+
+
+def counted(call: Call, wire: bytes) -> Usage | None:
+    relay = call.relay()
+    with suppress(GatewayError):
+        relay.feed(wire)
+    if not call.lane.passes_through:
+        collector = call.collector()
+        with suppress(GatewayError):
+            collector.feed(wire)
+        assert relay.usage == collector.usage
+    return relay.usage

@@ -27,7 +27,7 @@ class Answer:
     def __init__(self, scope: str) -> None:
         self._assembly = Assembly(scope)
         self._finish = ""
-        self._usage = Usage()
+        self._usage: Usage | None = None
         self._nano: int | None = None
         self._id = ""
         self._model = ""
@@ -36,6 +36,13 @@ class Answer:
     def finished(self) -> bool:
         """Whether upstream said why it stopped."""
         return bool(self._finish)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream has counted so far."""
+        if self._nano is None:
+            return self._usage
+        return structs.replace(self._usage or Usage(), nano_credits=self._nano)
 
     @property
     def empty(self) -> bool:
@@ -72,8 +79,7 @@ class Answer:
             assembly.start(self._id, self._model, out)
         assembly.finish(out, cut=STOP_REASON.get(self._finish) in CUT_OFF)
         reason = stop_reason_of(self._finish, tools=assembly.called, refused=assembly.refused)
-        usage = self._usage if self._nano is None else structs.replace(self._usage, nano_credits=self._nano)
-        out.append(MessageStop(reason, usage, raw=self._finish))
+        out.append(MessageStop(reason, self.usage or Usage(), raw=self._finish))
 
     def _count(self, chunk: Chunk) -> None:
         self._usage = decode_usage(chunk.usage) or self._usage
@@ -89,13 +95,14 @@ class Answer:
 class ChatStreamDecoder:
     """Chat chunks to canonical events.
 
-    `_answer` is None once the terminal event was said; what follows it is ignored. An error waits in `_failure` until
+    `_answer` is None once the terminal event was said; what follows it is ignored. `_whole` is the answer then, too. An error waits in `_failure` until
     the events before it are delivered, so that chunk borders change nothing.
     """
 
     def __init__(self, scope: str) -> None:
         self._sse = SSEDecoder()
         self._answer: Answer | None = Answer(scope)
+        self._whole = self._answer
         self._failure: GatewayError | None = None
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
@@ -111,6 +118,11 @@ class ChatStreamDecoder:
         if self._failure is not None:
             raise self._failure  # nobody will ask again
         return out
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream has counted so far."""
+        return self._whole.usage
 
     def _guard(self, out: list[StreamEvent], chunk: bytes | None) -> None:
         if self._failure is None and self._answer is not None:

@@ -23,6 +23,7 @@ from core.canonical import (
     Text,
     Thinking,
     ToolUse,
+    Usage,
 )
 from core.dialects.messages.blocks_in import block_in, citation_in
 from core.dialects.messages.errors import upstream_error
@@ -91,6 +92,11 @@ class MessagesDecoder:
             "message_stop": self._message_stop,
             "error": self._error,
         }
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream has counted so far."""
+        return self._tap.usage if self._tap.heard else None
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """Return the events that this chunk completes. Raises `GatewayError`."""
@@ -161,7 +167,7 @@ class MessagesDecoder:
             raise UpstreamProtocolError("upstream sent a malformed message_start") from None
         self._phase = "inside"
         self._tap.take(message.usage, event.copilot_usage)
-        out.append(MessageStart(message.id, message.model, self._tap.usage if self._tap.heard else None))
+        out.append(MessageStart(message.id, message.model, self.usage))
 
     def _block_start(self, event: EventIn, out: list[StreamEvent]) -> None:
         self._inside("content_block_start")

@@ -69,6 +69,12 @@ class ResponsesDecoder:
         self._live: Live | None = None
         self._blocks = 0
         self._nano: int | None = None
+        self._usage: Usage | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream counted; it does so at the end."""
+        return self._usage
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """Return the events that this chunk completes. Raises `GatewayError`."""
@@ -161,6 +167,8 @@ class ResponsesDecoder:
     def failed(self, event: WireEvent) -> None:
         """Read `response.failed`."""
         response = decode_response_object(event.response) if is_set(event.response) else WireResponse()
+        self._price_of(event)
+        self._count(response)
         raise error_from_upstream(response.error, "upstream failed to answer")
 
     # --- items ---------------------------------------------------------------------------------------------------
@@ -215,23 +223,21 @@ class ResponsesDecoder:
 
     def terminal(self, event: WireEvent) -> None:
         """End the message."""
-        if is_set(event.copilot_usage):
-            self._price(decode_copilot_usage(event.copilot_usage))
+        self._price_of(event)
         self._finish(event.response if is_set(event.response) else b"{}")
 
     def _finish(self, raw: Raw | bytes) -> None:
         response = decode_response_object(raw)
+        self._count(response)
         if response.status == "failed" or (response.error is not None and response.output is None):
             raise error_from_upstream(response.error, "upstream failed to answer")
         if response.status in {"in_progress", "queued", "cancelled"}:
             raise UpstreamProtocolError(f"upstream ended with a response that is {response.status}")
         self._start(response)
         self._settle(response.output or [])
-        if response.copilot_usage is not None:
-            self._price(response.copilot_usage)
         stop, word = self._stop_reason(response)
         self._stopped = True
-        self._out.append(MessageStop(stop, self._usage(response), raw=word))
+        self._out.append(MessageStop(stop, self._usage or Usage(), raw=word))
 
     def _settle(self, output: list[Raw]) -> None:
         """Tell from the complete output what no event told, then end every item that is still open."""
@@ -261,11 +267,17 @@ class ResponsesDecoder:
         if usage.total_nano_aiu is not None:
             self._nano = int(usage.total_nano_aiu)
 
-    def _usage(self, response: WireResponse) -> Usage:
-        wire = response.usage
-        if wire is None:
-            return Usage(nano_credits=self._nano)
-        return usage_of(wire, self._nano)
+    def _price_of(self, event: WireEvent) -> None:
+        if is_set(event.copilot_usage):
+            self._price(decode_copilot_usage(event.copilot_usage))
+
+    def _count(self, response: WireResponse) -> None:
+        if response.copilot_usage is not None:
+            self._price(response.copilot_usage)
+        if response.usage is not None:
+            self._usage = usage_of(response.usage, self._nano)
+        elif self._nano is not None:
+            self._usage = Usage(nano_credits=self._nano)
 
 
 def usage_of(wire: WireUsage, nano_credits: int | None = None) -> Usage:

@@ -231,6 +231,20 @@ def test_a_process_learns_of_an_opening_from_the_first_refusal_that_it_meets(
     assert answer_of(elsewhere, clock) is not None
 
 
+def test_a_clock_that_was_set_back_lengthens_no_wait(
+    breaker: Breaker, state: MemoryState, clock: Clock
+) -> None:
+    refused(breaker, clock, retry_after=20)
+    clock.wait(-86_400)
+    assert {} == breaker.open_models()
+    other = Breaker(state, 5, now=clock)
+    refused(other, clock, 1)
+    assert answer_of(other, clock) is None
+    assert [None, None] == [answer_of(breaker, clock) for _ in range(2)]
+    for _ in range(2):  # side by side: it is closed
+        breaker.enter(asking(clock))
+
+
 def test_one_request_of_all_processes_tries(breaker: Breaker, state: MemoryState, clock: Clock) -> None:
     elsewhere = Breaker(state, 5, now=clock)
     refused(breaker, clock, retry_after=30)

@@ -105,6 +105,16 @@ def test_a_revoked_key_dies_here_at_once_and_elsewhere_within_half_a_minute(
     assert not keys.revoke("laptop")
 
 
+def test_a_clock_that_was_set_back_keeps_no_revoked_key(
+    keys: ManagedKeys, state: CountingState, clock: Clock
+) -> None:
+    clear, elsewhere = keys.create("laptop"), ManagedKeys(state, clock)
+    assert whose(elsewhere, clear) == "laptop"
+    assert keys.revoke("laptop")
+    clock.wait(-3600)
+    assert whose(elsewhere, clear) is None
+
+
 def test_an_expired_key_is_refused_to_the_second_and_still_listed(keys: ManagedKeys, clock: Clock) -> None:
     clear = keys.create("guest", expires_at=clock() + 10)
     assert whose(keys, clear) == "guest"

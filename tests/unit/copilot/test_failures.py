@@ -123,7 +123,8 @@ def test_an_overflow_tells_its_sizes(message: str) -> None:
     ("text", "seconds"),
     [
         ("30", 30),
-        ("1.5", 1),
+        ("1.5", 2),
+        ("0.2", 1),
         ("1667000", 1667000),
         ("Mon, 12 Jan 1970 13:47:40 GMT", 60),
         ("Mon, 12 Jan 1970 13:00:00 GMT", 0),
