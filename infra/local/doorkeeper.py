@@ -124,9 +124,8 @@ class DoorServer(TcpWSGIServer):
         """Serve until `stop`. Open replies may end by themselves for a while; then they are told that this was all."""
         while not self._stopping:
             self._turn(self.adj.asyncore_loop_timeout)
-        self.asyncore.dispatcher.close(
-            self
-        )  # whoever comes now is refused by the system, and not let down later
+        # Whoever comes now is refused by the system, and not let down later.
+        self.asyncore.dispatcher.close(self)
         self._drain(GRACE)
         self._over = True
         self.pump.finish()
