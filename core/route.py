@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from core.dialect import Dialect
 from core.errors import GatewayError, InvalidRequestError
-from core.model import DialectName, Model
+from core.model import DialectName, Kind, Model
 
 # Which upstream dialect to take when the client's own is not offered.
 PREFERENCE: Final[tuple[DialectName, ...]] = ("messages", "chat", "responses")
@@ -54,13 +54,17 @@ def spelling(model_id: str) -> Spelling:
 
 
 def resolve(
-    requested: str, models: Sequence[Model], aliases: Mapping[str, str], small_model: str = ""
+    requested: str,
+    models: Sequence[Model],
+    aliases: Mapping[str, str],
+    small_model: str = "",
+    kind: Kind = "chat",
 ) -> Model:
     """Return the model that an id means.
 
     Exact id first; then spelling, date and `[1m]`-like suffix put aside; then the user's aliases; a bare family name
     means its newest version. Never another version than the one named. Raises `GatewayError` "not_found" with the
-    three nearest ids.
+    three nearest ids of this kind.
     """
     by_id = {model.id: model for model in models}
     found = by_id.get(requested) or _by_variant(requested, by_id) or _by_spelling(requested, models)
@@ -70,13 +74,13 @@ def resolve(
     if found is None and small_model and "haiku" in requested.lower():
         found = by_id.get(small_model)
     if found is None:
-        raise unknown_model(requested, models)
+        raise unknown_model(requested, models, kind)
     return found
 
 
-def unknown_model(requested: str, models: Iterable[Model]) -> GatewayError:
-    """Build the 404 that names the nearest ids."""
-    nearest = nearest_ids(requested, [model.id for model in models if model.kind == "chat"])
+def unknown_model(requested: str, models: Iterable[Model], kind: Kind) -> GatewayError:
+    """Build the 404 that names the nearest ids of a kind."""
+    nearest = nearest_ids(requested, [model.id for model in models if model.kind == kind])
     hint = f" Nearest: {', '.join(nearest)}." if nearest else ""
     shown = requested if len(requested) <= 100 else requested[:100] + "…"  # noqa: PLR2004 - one readable line
     return GatewayError(
