@@ -19,6 +19,9 @@ _TIMEOUT: Final = 20.0
 _GRACE: Final = 60.0  # VS Code counts a token's life as refresh_in + 60 s, by its own clock
 _LIFE: Final = (60.0, 86_400.0)  # what a refresh_in is clamped to
 _PATS: Final = ("ghp_", "github_pat_")
+_UNREADABLE: Final = "upstream_unreadable"
+# The codes of what passes by itself, mostly: GitHub's own failures, and a page in place of an answer.
+SERVER_FAULTS: Final = frozenset({*(f"upstream_{status}" for status in range(500, 600)), _UNREADABLE})
 _T = TypeVar("_T")
 
 
@@ -118,7 +121,9 @@ def exchange(github: GitHub, settings: Settings, github_token: str, now: Callabl
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         reply = None
     if reply is None or not _is_header_text(reply.token):
-        raise GatewayError("GitHub's token exchange gave an unreadable answer. Try again.", kind="upstream")
+        raise GatewayError(
+            "GitHub's token exchange gave an unreadable answer. Try again.", kind="upstream", code=_UNREADABLE
+        )
     least, most = _LIFE
     return Grant(
         value=reply.token,
