@@ -15,6 +15,8 @@ PREFERENCE: Final[tuple[DialectName, ...]] = ("messages", "chat", "responses")
 
 _VARIANT: Final = re.compile(r"\[([^\]]*)\]$")
 _DATE: Final = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})(-v\d+(:\d+)?)?$")
+# Amazon's names for Anthropic's models: `us.anthropic.claude-opus-4-8-20260101-v1:0`.
+_AMAZON: Final = re.compile(r"(?:[a-z-]+\.)?anthropic\.(.+?)(?:-v\d+(?::\d+)?)?")
 _SEPARATOR: Final = re.compile(r"[-._]")
 _FAMILIES: Final = frozenset({"opus", "sonnet", "haiku", "fable"})
 NEAREST: Final = 3
@@ -43,14 +45,19 @@ class Lane(Struct, frozen=True):
 
 
 def spelling(model_id: str) -> Spelling:
-    """Take an id apart, without date, variant suffix and vendor prefix."""
-    name = model_id.lower().rsplit("/", 1)[-1]
-    name = _DATE.sub("", _VARIANT.sub("", name)).removesuffix("-latest")
+    """Take an id apart, without date, variant suffix and vendor prefix; 5.0 is 5."""
+    name = _VARIANT.sub("", model_id.lower().rsplit("/", 1)[-1])
+    if (named := _AMAZON.fullmatch(name)) is not None:
+        name = named[1]
+    name = _DATE.sub("", name).removesuffix("-latest")
     parts = [part for part in _SEPARATOR.split(name) if part]
     words = frozenset(part for part in parts if not part.isdecimal())
     if words & _FAMILIES:
         words |= {"claude"}
-    return Spelling(words, tuple(int(part) for part in parts if part.isdecimal() and part.isascii()))
+    version = [int(part) for part in parts if part.isdecimal() and part.isascii()]
+    while len(version) > 1 and not version[-1]:
+        version.pop()
+    return Spelling(words, tuple(version))
 
 
 def resolve(
