@@ -17,7 +17,8 @@ from core.settings import Settings
 _PATH: Final = "/copilot_internal/v2/token"
 _TIMEOUT: Final = 20.0
 _GRACE: Final = 60.0  # VS Code counts a token's life as refresh_in + 60 s, by its own clock
-_LIFE: Final = (60.0, 86_400.0)  # what a refresh_in is clamped to
+# What a refresh_in is clamped to. Tokens are renewed five minutes before their end, so less made every request exchange.
+_LIFE: Final = (300.0, 86_400.0)
 _PATS: Final = ("ghp_", "github_pat_")
 _UNREADABLE: Final = "upstream_unreadable"
 # The codes of what passes by itself, mostly: GitHub's own failures, and a page in place of an answer.

@@ -101,6 +101,19 @@ def test_a_reply_is_accepted_when_its_essentials_are_there(
     assert tokens_at(exchange.url, Clock()).current().value == "tid=one"
 
 
+@pytest.mark.parametrize("refresh_in", [-5, 0, 10, 240])
+def test_a_token_that_is_said_to_live_shortly_is_not_exchanged_for_every_request(
+    exchange: Exchange, refresh_in: float
+) -> None:
+    clock = Clock()
+    exchange.answers = [Response(json.dumps(grant(exchange.url, refresh_in=refresh_in)))]
+    tokens = tokens_at(exchange.url, clock)
+    for _ in range(5):
+        tokens.current()
+        clock.time += 10
+    assert 1 == len(exchange.requests)
+
+
 def test_a_host_off_the_allow_list_gets_nothing(exchange: Exchange) -> None:
     exchange.answers = [Response(json.dumps(grant("https://evilgithubcopilot.com")))]
     with pytest.raises(GatewayError) as caught:
