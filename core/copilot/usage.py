@@ -131,12 +131,14 @@ def _free_allowances(document: dict[str, object]) -> dict[str, Allowance]:
 
 
 def _free_allowance(name: str, entitlement: float | None, remaining: float | None) -> Allowance:
-    share = None if remaining is None or entitlement is None or entitlement < 1 else remaining / entitlement * 100
+    percent = None
+    if remaining is not None and entitlement is not None and entitlement >= 1:
+        percent = remaining / entitlement * 100
     return Allowance(
         name=name,
         entitlement=entitlement,
         remaining=remaining,
-        percent_remaining=share,
+        percent_remaining=percent,
         exhausted=remaining is not None and remaining <= 0,
     )
 

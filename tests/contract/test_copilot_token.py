@@ -144,7 +144,12 @@ def test_a_host_off_the_allow_list_gets_nothing(exchange: Exchange) -> None:
         (Response("<html>unicorn</html>", 503), "upstream", "upstream_503", "Try again"),
         (Response("<html>", 200), "upstream", "upstream_unreadable", "unreadable"),
         (Response('{"token":"","refresh_in":1}', 200), "upstream", "upstream_unreadable", "unreadable"),
-        (Response('{"token":"a\\r\\nx: y","refresh_in":1500}', 200), "upstream", "upstream_unreadable", "unreadable"),
+        (
+            Response('{"token":"a\\r\\nx: y","refresh_in":1500}', 200),
+            "upstream",
+            "upstream_unreadable",
+            "unreadable",
+        ),
         (Response("", 302, {"location": "https://evil.example"}), "upstream", "upstream_302", "302"),
     ],
 )
