@@ -80,7 +80,7 @@ _REFUSED: Final[dict[int, tuple[ErrorKind, str]]] = {
             'Log in again with "copilot-gateway auth", or set identity to "direct" to use the login as it is.'
         ),
     ),
-    429: ("rate_limit", "GitHub limits how often a Copilot token may be fetched. Wait, then try again."),
+    429: ("rate_limit", "GitHub limits how often this account may ask it. Wait, then try again."),
 }
 
 
@@ -136,9 +136,8 @@ def exchange(github: GitHub, settings: Settings, github_token: str, now: Callabl
 
 def _refusal(answer: Answer, now: float) -> GatewayError:
     failure = read_failure(answer.status, answer.headers, answer.body, now)
-    if answer.status == 403 and _is_rate_limit(answer, failure):  # noqa: PLR2004 - GitHub's REST limits say 403
-        kind, message = _REFUSED[429]
-        return GatewayError(message, kind=kind, retry_after=failure.retry_after or _until_reset(answer, now))
+    if (limit := rate_limit(answer, failure, now)) is not None:
+        return limit
     if answer.status not in _REFUSED:
         return GatewayError(
             f"GitHub's token exchange failed (status {answer.status}). Try again.",
@@ -159,6 +158,14 @@ def _refusal(answer: Answer, now: float) -> GatewayError:
         retry_after=failure.retry_after,
         upstream_request_id=failure.request_id,
     )
+
+
+def rate_limit(answer: Answer, failure: Failure, now: float) -> GatewayError | None:
+    """Return the error of GitHub's REST limits, which say 403; None where the answer is something else."""
+    if answer.status != 403 or not _is_rate_limit(answer, failure):  # noqa: PLR2004
+        return None
+    kind, message = _REFUSED[429]
+    return GatewayError(message, kind=kind, retry_after=failure.retry_after or _until_reset(answer, now))
 
 
 def _is_rate_limit(answer: Answer, failure: Failure) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Struct
 
+from core.copilot.exchange import rate_limit
 from core.copilot.failures import as_error, read_failure, unreachable
 from core.copilot.faults import TransportError
 from core.copilot.github import GitHub
@@ -65,7 +66,8 @@ def fetch_quota(github: GitHub, settings: Settings, github_token: str, *, now: C
     except TransportError as error:
         raise unreachable(error, "GitHub") from error
     if answer.status != 200:  # noqa: PLR2004 - the one success
-        raise as_error(read_failure(answer.status, answer.headers, answer.body, now()))
+        failure = read_failure(answer.status, answer.headers, answer.body, now())
+        raise rate_limit(answer, failure, now()) or as_error(failure)
     try:
         document = msgspec.json.decode(answer.body, type=dict[str, object])
     except (msgspec.DecodeError, RecursionError, UnicodeError):

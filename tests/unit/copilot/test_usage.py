@@ -7,6 +7,7 @@ import pytest
 
 from core.copilot.github import GitHub
 from core.copilot.usage import Allowance, Quota, fetch_quota, read_quota_headers
+from core.errors import GatewayError
 from tests.unit.copilot.doubles import GITHUB, Clock, answers, scripted, settings_at, whole
 
 
@@ -34,6 +35,16 @@ def test_the_free_plan_tells_its_quotas_in_its_own_way() -> None:
         ),
         "other": Allowance(name="other", remaining=7),
     }
+
+
+def test_github_s_rate_limit_is_no_lack_of_permission() -> None:
+    clock, limit = (
+        Clock(),
+        whole(b"{}", "403 Forbidden", "x-ratelimit-remaining: 0", "x-ratelimit-reset: 1000060"),
+    )
+    with scripted(answers(limit)) as url, pytest.raises(GatewayError) as caught:
+        fetch_quota(GitHub(now=clock), settings_at(url), GITHUB, now=clock)
+    assert ("rate_limit", 60) == (caught.value.kind, caught.value.retry_after)
 
 
 @pytest.mark.parametrize(
