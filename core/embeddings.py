@@ -21,6 +21,7 @@ MOST_INPUTS: Final = 2048  # OpenAI's own bound
 MOST_TOKENS: Final = 8191  # of one input, for every embeddings model that Copilot offers
 # Whose token ids can be read: OpenAI's embeddings models share one vocabulary.
 READABLE: Final = "text-embedding-"
+MOST_COUNTED: Final = 2**53  # tokens; more is no count
 LONGEST_CHARACTER: Final = 4  # bytes of UTF-8
 
 
@@ -52,8 +53,14 @@ class _Vector(Struct):
 
 
 class _Usage(Struct):
-    prompt_tokens: int = 0
-    total_tokens: int = 0
+    # Whatever upstream counts, or not, an answer is not lost for it.
+    prompt_tokens: float | None = None
+    total_tokens: float | None = None
+
+    def tokens(self) -> tuple[int, int]:
+        """Return the prompt's tokens and all of them, which are the same here: either may be missing."""
+        prompt, total = _count(self.prompt_tokens), _count(self.total_tokens)
+        return prompt or total, total or prompt
 
 
 class EmbeddingsReply(Struct):
@@ -121,15 +128,14 @@ def decode_reply(body: bytes, expected: int) -> EmbeddingsReply:
 
 def usage_of(replies: Sequence[EmbeddingsReply]) -> Usage | None:
     """Return what all batches used together; None where upstream did not count."""
-    counted = [reply.usage.prompt_tokens for reply in replies if reply.usage]
+    counted = [reply.usage.tokens()[0] for reply in replies if reply.usage]
     return Usage(input_tokens=sum(counted)) if counted else None
 
 
 def encode_response(replies: Sequence[EmbeddingsReply], request: EmbeddingsRequest) -> bytes:
     """Write one reply for the client from all batches."""
     vectors = [vector.embedding for reply in replies for vector in reply.data]
-    tokens = sum(reply.usage.prompt_tokens for reply in replies if reply.usage)
-    total = sum(reply.usage.total_tokens for reply in replies if reply.usage)
+    counted = [reply.usage.tokens() for reply in replies if reply.usage]
     pack = _base64 if request.encoding == "base64" else list
     return msgspec.json.encode(
         {
@@ -139,9 +145,16 @@ def encode_response(replies: Sequence[EmbeddingsReply], request: EmbeddingsReque
                 for index, vector in enumerate(vectors)
             ],
             "model": request.model,
-            "usage": {"prompt_tokens": tokens, "total_tokens": total or tokens},
+            "usage": {
+                "prompt_tokens": sum(prompt for prompt, _ in counted),
+                "total_tokens": sum(total for _, total in counted),
+            },
         }
     )
+
+
+def _count(value: float | None) -> int:
+    return int(value) if value is not None and 0 < value < MOST_COUNTED else 0
 
 
 def _inputs(value: str | list[Any]) -> list[Input]:

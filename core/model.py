@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 DialectName = Literal["chat", "messages", "responses"]
+Kind = Literal["chat", "embeddings", "completion"]
 
 
 class Prices(Struct, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ class Model(Struct, frozen=True, kw_only=True):
     vendor: str = ""
     family: str = ""
     version: str = ""
-    kind: Literal["chat", "embeddings", "completion"] = "chat"
+    kind: Kind = "chat"
     dialects: tuple[DialectName, ...] = ("chat",)
     policy: str = "enabled"  # "enabled", "disabled", "unconfigured"
     preview: bool = False

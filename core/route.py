@@ -8,13 +8,15 @@ from msgspec import Struct
 
 from core.dialect import Dialect
 from core.errors import GatewayError, InvalidRequestError
-from core.model import DialectName, Model
+from core.model import DialectName, Kind, Model
 
 # Which upstream dialect to take when the client's own is not offered.
 PREFERENCE: Final[tuple[DialectName, ...]] = ("messages", "chat", "responses")
 
 _VARIANT: Final = re.compile(r"\[([^\]]*)\]$")
 _DATE: Final = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})(-v\d+(:\d+)?)?$")
+# Amazon's names for Anthropic's models: `us.anthropic.claude-opus-4-8-20260101-v1:0`.
+_AMAZON: Final = re.compile(r"(?:[a-z-]+\.)?anthropic\.(.+?)(?:-v\d+(?::\d+)?)?")
 _SEPARATOR: Final = re.compile(r"[-._]")
 _FAMILIES: Final = frozenset({"opus", "sonnet", "haiku", "fable"})
 NEAREST: Final = 3
@@ -43,24 +45,33 @@ class Lane(Struct, frozen=True):
 
 
 def spelling(model_id: str) -> Spelling:
-    """Take an id apart, without date, variant suffix and vendor prefix."""
-    name = model_id.lower().rsplit("/", 1)[-1]
-    name = _DATE.sub("", _VARIANT.sub("", name)).removesuffix("-latest")
+    """Take an id apart, without date, variant suffix and vendor prefix; 5.0 is 5."""
+    name = _VARIANT.sub("", model_id.lower().rsplit("/", 1)[-1])
+    if (named := _AMAZON.fullmatch(name)) is not None:
+        name = named[1]
+    name = _DATE.sub("", name).removesuffix("-latest")
     parts = [part for part in _SEPARATOR.split(name) if part]
     words = frozenset(part for part in parts if not part.isdecimal())
     if words & _FAMILIES:
         words |= {"claude"}
-    return Spelling(words, tuple(int(part) for part in parts if part.isdecimal() and part.isascii()))
+    version = [int(part) for part in parts if part.isdecimal() and part.isascii()]
+    while len(version) > 1 and not version[-1]:
+        version.pop()
+    return Spelling(words, tuple(version))
 
 
 def resolve(
-    requested: str, models: Sequence[Model], aliases: Mapping[str, str], small_model: str = ""
+    requested: str,
+    models: Sequence[Model],
+    aliases: Mapping[str, str],
+    small_model: str = "",
+    kind: Kind = "chat",
 ) -> Model:
     """Return the model that an id means.
 
     Exact id first; then spelling, date and `[1m]`-like suffix put aside; then the user's aliases; a bare family name
     means its newest version. Never another version than the one named. Raises `GatewayError` "not_found" with the
-    three nearest ids.
+    three nearest ids of this kind.
     """
     by_id = {model.id: model for model in models}
     found = by_id.get(requested) or _by_variant(requested, by_id) or _by_spelling(requested, models)
@@ -70,13 +81,13 @@ def resolve(
     if found is None and small_model and "haiku" in requested.lower():
         found = by_id.get(small_model)
     if found is None:
-        raise unknown_model(requested, models)
+        raise unknown_model(requested, models, kind)
     return found
 
 
-def unknown_model(requested: str, models: Iterable[Model]) -> GatewayError:
-    """Build the 404 that names the nearest ids."""
-    nearest = nearest_ids(requested, [model.id for model in models if model.kind == "chat"])
+def unknown_model(requested: str, models: Iterable[Model], kind: Kind) -> GatewayError:
+    """Build the 404 that names the nearest ids of a kind."""
+    nearest = nearest_ids(requested, [model.id for model in models if model.kind == kind])
     hint = f" Nearest: {', '.join(nearest)}." if nearest else ""
     shown = requested if len(requested) <= 100 else requested[:100] + "…"  # noqa: PLR2004 - one readable line
     return GatewayError(

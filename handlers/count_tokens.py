@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 from core.call import Call
 from core.count import estimate_tokens
 from core.dialects.messages import MESSAGES
+from core.dialects.messages.relay_request import counting_request
 from core.errors import GatewayError
 from handlers.deadline import ask
 from handlers.record import exchange
@@ -48,7 +49,11 @@ def create() -> Response:
 def _upstream_count(given: Services, call: Call) -> int | None:
     """Ask Copilot; None when it does not count (not every account's does) or fails."""
     outgoing = msgspec.structs.replace(
-        call.outgoing, path=f"{call.outgoing.path}/count_tokens", stream=False, renewal=None
+        call.outgoing,
+        path=f"{call.outgoing.path}/count_tokens",
+        body=counting_request(call.outgoing.body),
+        stream=False,
+        renewal=None,
     )
     try:
         count = msgspec.json.decode(ask(given.copilot, outgoing), type=Count).input_tokens

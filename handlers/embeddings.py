@@ -20,7 +20,7 @@ def create() -> Response:
     given, about = services(), exchange()
     asked = embeddings.decode_request(request.get_data(cache=False))
     about.requested, settings = asked.model, given.settings
-    model = resolve(asked.model, given.catalogue.models(), settings.aliases)
+    model = resolve(asked.model, given.catalogue.models(), settings.aliases, kind="embeddings")
     if model.kind != "embeddings":
         raise InvalidRequestError(f"'{model.id}' is not an embeddings model.", param="$.model")
     sent = embeddings.with_texts(asked, model.id)

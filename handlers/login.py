@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from core.copilot.device_login import DeviceLogin
 from core.copilot.pending_login import LoginProgress, PendingLogin
 from core.ports import StoreError
+from core.settings import Secret
 from handlers.account import account_in_words
 from handlers.pages import page
 from handlers.services import services
@@ -77,4 +78,10 @@ def _minutes(progress: LoginProgress | None) -> str:
 def _pending() -> PendingLogin:
     given = services()
     login = DeviceLogin(given.settings, given.github, now=given.now)
-    return PendingLogin(login, given.state, given.copilot.tokens.accept, now=given.now, new_id=given.new_id)
+    return PendingLogin(login, given.state, _accept, now=given.now, new_id=given.new_id)
+
+
+def _accept(github_token: Secret) -> None:
+    """Use a new login, whose account may have other models than the last one. Raises StoreError."""
+    services().copilot.tokens.accept(github_token)
+    services().catalogue.forget()

@@ -64,9 +64,9 @@ class _Reply(Struct):
     """Upstream's answer to `POST /models/session`."""
 
     session_token: str
-    selected_model: str = ""
-    available_models: list[str] = []
-    expires_at: float = 0.0
+    selected_model: str | None = None
+    available_models: list[str] | None = None
+    expires_at: float | None = None
 
 
 class _Record(Struct):
@@ -88,9 +88,9 @@ def read_session(body: bytes, scope: str, now: float) -> AutoSession:
         raise GatewayError("its answer cannot be read.", kind="upstream", code="bad_auto_session")
     return AutoSession(
         token=Secret(reply.session_token),
-        selected=reply.selected_model,
-        available=tuple(reply.available_models),
-        expires_at=max(reply.expires_at, now + MARGIN + _LEAST),
+        selected=reply.selected_model or "",
+        available=tuple(reply.available_models or ()),
+        expires_at=max(reply.expires_at or 0.0, now + MARGIN + _LEAST),
         scope=scope,
     )
 

@@ -93,6 +93,12 @@ class Catalogue:
         with self._lock:
             return self._fetched(self._key()).models
 
+    def forget(self) -> None:
+        """Put the list aside: somebody else has logged in, and may use other models."""
+        with self._lock:
+            self._listing = self._failure = None
+            self._retry_at = self._recheck_at = 0.0
+
     def why_unsupported(self, outgoing: Outgoing) -> str:
         """Say why upstream may have refused the model of this request; empty when nothing is known.
 

@@ -208,7 +208,9 @@ class PendingReply:
     def _judge(self, raw: RawReply) -> "UpstreamReply | None":
         """Return a successful reply; None when another attempt is worth it; raise GatewayError otherwise."""
         self._attempt = None
-        if 200 <= raw.status < 300:  # noqa: PLR2004 - the successful statuses
+        # A page is somebody else's, as a proxy's that wants a sign-in, whatever its status.
+        page = raw.headers.get("content-type", "").startswith("text/html")
+        if 200 <= raw.status < 300 and not page:  # noqa: PLR2004 - the successful statuses
             if says_quota(raw.headers):
                 self._client.quota_headers = raw.headers
             return UpstreamReply(self._client, raw)

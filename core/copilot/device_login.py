@@ -156,15 +156,17 @@ class DeviceLogin:
             raise unreachable(error, "GitHub") from error
         # GitHub reports most failures with status 200, and some senders with 400: the body decides.
         try:
-            return msgspec.json.decode(answer.body, type=dict[str, object])
+            reply = msgspec.json.decode(answer.body, type=dict[str, object])
         except (msgspec.DecodeError, RecursionError, UnicodeError):
-            raise _unreadable(answer.status) from None
-
-
-def _unreadable(status: int) -> GatewayError:
-    if status == 404:  # noqa: PLR2004 - how GitHub answers for an app that it does not know
-        return _refused("incorrect_client_credentials")
-    return GatewayError(f"GitHub gave an unreadable answer (status {status}). Try again.", kind="upstream")
+            reply = None
+        # How GitHub answers for an app that it does not know: with a page, or with the error "Not Found".
+        if answer.status == 404 and (reply is None or _text(reply, "error") in {"", "Not Found"}):  # noqa: PLR2004
+            raise _refused("incorrect_client_credentials")
+        if reply is None:
+            raise GatewayError(
+                f"GitHub gave an unreadable answer (status {answer.status}). Try again.", kind="upstream"
+            )
+        return reply
 
 
 def _refused(error: str, description: str = "") -> GatewayError:

@@ -1,14 +1,14 @@
 """One entry of Copilot's model list, read leniently: what is broken is left out, never the rest of the list."""
 
 from collections.abc import Mapping
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from core.copilot.quirks import quirks_of
 from core.effort import LEVELS
-from core.model import DialectName, Model, Prices
+from core.model import DialectName, Kind, Model, Prices
 
 _NULL: Final = Raw(b"null")
 _NO_TYPES: Final[list[str]] = []
@@ -20,7 +20,7 @@ ENDPOINTS: Final[dict[str, DialectName]] = {
     "/responses": "responses",
     "/chat/completions": "chat",
 }
-_KIND: Final[dict[str, Literal["chat", "embeddings", "completion"]]] = {
+_KIND: Final[dict[str, Kind]] = {
     "embeddings": "embeddings",
     "completion": "completion",
 }

@@ -17,8 +17,12 @@ from core.settings import Settings
 _PATH: Final = "/copilot_internal/v2/token"
 _TIMEOUT: Final = 20.0
 _GRACE: Final = 60.0  # VS Code counts a token's life as refresh_in + 60 s, by its own clock
-_LIFE: Final = (60.0, 86_400.0)  # what a refresh_in is clamped to
+# What a refresh_in is clamped to. Tokens are renewed five minutes before their end, so less made every request exchange.
+_LIFE: Final = (300.0, 86_400.0)
 _PATS: Final = ("ghp_", "github_pat_")
+_UNREADABLE: Final = "upstream_unreadable"
+# The codes of what passes by itself, mostly: GitHub's own failures, and a page in place of an answer.
+SERVER_FAULTS: Final = frozenset({*(f"upstream_{status}" for status in range(500, 600)), _UNREADABLE})
 _T = TypeVar("_T")
 
 
@@ -76,7 +80,7 @@ _REFUSED: Final[dict[int, tuple[ErrorKind, str]]] = {
             'Log in again with "copilot-gateway auth", or set identity to "direct" to use the login as it is.'
         ),
     ),
-    429: ("rate_limit", "GitHub limits how often a Copilot token may be fetched. Wait, then try again."),
+    429: ("rate_limit", "GitHub limits how often this account may ask it. Wait, then try again."),
 }
 
 
@@ -118,7 +122,9 @@ def exchange(github: GitHub, settings: Settings, github_token: str, now: Callabl
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         reply = None
     if reply is None or not _is_header_text(reply.token):
-        raise GatewayError("GitHub's token exchange gave an unreadable answer. Try again.", kind="upstream")
+        raise GatewayError(
+            "GitHub's token exchange gave an unreadable answer. Try again.", kind="upstream", code=_UNREADABLE
+        )
     least, most = _LIFE
     return Grant(
         value=reply.token,
@@ -130,9 +136,8 @@ def exchange(github: GitHub, settings: Settings, github_token: str, now: Callabl
 
 def _refusal(answer: Answer, now: float) -> GatewayError:
     failure = read_failure(answer.status, answer.headers, answer.body, now)
-    if answer.status == 403 and _is_rate_limit(answer, failure):  # noqa: PLR2004 - GitHub's REST limits say 403
-        kind, message = _REFUSED[429]
-        return GatewayError(message, kind=kind, retry_after=failure.retry_after or _until_reset(answer, now))
+    if (limit := rate_limit(answer, failure, now)) is not None:
+        return limit
     if answer.status not in _REFUSED:
         return GatewayError(
             f"GitHub's token exchange failed (status {answer.status}). Try again.",
@@ -153,6 +158,14 @@ def _refusal(answer: Answer, now: float) -> GatewayError:
         retry_after=failure.retry_after,
         upstream_request_id=failure.request_id,
     )
+
+
+def rate_limit(answer: Answer, failure: Failure, now: float) -> GatewayError | None:
+    """Return the error of GitHub's REST limits, which say 403; None where the answer is something else."""
+    if answer.status != 403 or not _is_rate_limit(answer, failure):  # noqa: PLR2004
+        return None
+    kind, message = _REFUSED[429]
+    return GatewayError(message, kind=kind, retry_after=failure.retry_after or _until_reset(answer, now))
 
 
 def _is_rate_limit(answer: Answer, failure: Failure) -> bool:

@@ -83,6 +83,8 @@ _OVERFLOWS: Final = (
     ),
 )
 _FAULT_KIND: Final[dict[FaultKind, ErrorKind]] = {"timeout": "timeout"}
+# The second: not on this endpoint (ericc#208).
+_UNSUPPORTED_MODEL: Final = frozenset({"model_not_supported", "unsupported_api_for_model"})
 _ITEM_OWNERSHIP: Final = "does not belong to this connection"
 _PAT_PERMISSION: Final = "copilot requests"
 # GitHub's token formats, and the Copilot token's: a server that echoes one must not put it into a client's error.
@@ -110,7 +112,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     @property
     def is_unsupported_model(self) -> bool:
         """Whether the model is what is refused, for one of several reasons that the answer does not tell apart."""
-        return self.family == "model_not_supported"
+        return self.family in _UNSUPPORTED_MODEL
 
     @property
     def token_is_dead(self) -> bool:

@@ -14,6 +14,7 @@ from core.copilot.faults import TransportError
 _MAX_HEAD: Final = 65_536
 _MAX_LINE: Final = 4_096
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")
+_FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")  # RFC 9112 section 5.2: each stands for a space
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -213,6 +214,9 @@ def _fields(lines: list[bytes]) -> dict[str, str]:
         name, colon, value = line.decode("latin-1").partition(":")
         key, text = name.lower(), value.strip(" \t")
         if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(text):
+            folded = b"\r\n".join(lines)
+            if (whole := _FOLD.sub(b" ", folded)) != folded:
+                return _fields(whole.split(b"\r\n"))
             raise TransportError("protocol", "the answer has an illegal header")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers

@@ -10,7 +10,7 @@ from typing import Final, cast
 import msgspec
 from msgspec import Struct
 
-from core.copilot.exchange import Grant, exchange, refuse_unusable
+from core.copilot.exchange import SERVER_FAULTS, Grant, exchange, refuse_unusable
 from core.copilot.github import GitHub
 from core.copilot.hosts import copilot_base, hosts_of
 from core.errors import ErrorKind, GatewayError
@@ -26,6 +26,7 @@ _STEP: Final = 0.1
 _REFUSAL_LIFE: Final = 30.0  # a dead login asks GitHub twice a minute at most, however many requests come
 _LONGEST_REFUSAL: Final = 300.0
 _DIRECT_LIFE: Final = 900.0  # how long the login is held in memory before the secret store is asked again
+_BACKOFF: Final = 1.0  # before an exchange that failed at GitHub's end is tried once more
 _PAUSE: Final = 5.0  # seconds between two attempts to renew a token that still lives
 _RENEWALS: Final = 4  # forced renewals a minute: beyond that the token is not what is wrong
 _MINUTE: Final = 60.0
@@ -220,7 +221,7 @@ class CopilotTokens:
             self._raise_remembered(key)
             if self._claim(key, owner):
                 try:
-                    return self._leased(key, github_token)
+                    return self._leased(key, github_token, old)
                 finally:
                     self._release(key, owner)
             for token in (stored, old):
@@ -230,15 +231,16 @@ class CopilotTokens:
                 break
             self._wait(_STEP)
         # Whoever holds the lease has died, or the clock was set back since: it might be waited for without end.
-        return self._leased(key, github_token)
+        return self._leased(key, github_token, old)
 
-    def _leased(self, key: str, github_token: str) -> CopilotToken:
+    def _leased(self, key: str, github_token: str, old: CopilotToken | None) -> CopilotToken:
         stored = self._stored(key)  # the previous holder of the lease may have just saved it
         if stored is not None and self._left(stored) > MARGIN:
             return stored
         self._raise_remembered(key)
+        lives = any(token is not None and self._left(token) > 0 for token in (stored, old))
         try:
-            grant = exchange(self._github, self._settings, github_token, self._now)
+            grant = self._exchanged(github_token, again=not lives)
         except GatewayError as error:
             _log.warning("copilot.token_exchange_failed kind=%s code=%s", error.kind, error.code)
             self._remember(key, error, github_token)
@@ -246,6 +248,17 @@ class CopilotTokens:
         _log.info("copilot.token_exchanged lives=%d host=%s", grant.expires_at - self._now(), grant.base_url)
         self._save(_TOKENS, key, msgspec.json.encode(grant), grant.expires_at)
         return _token(grant)
+
+    def _exchanged(self, github_token: str, *, again: bool) -> Grant:
+        """Exchange; with `again`, once more after a moment when GitHub answered with a failure of its own."""
+        try:
+            return exchange(self._github, self._settings, github_token, self._now)
+        except GatewayError as error:
+            if not again or error.code not in SERVER_FAULTS:
+                raise
+            _log.info("copilot.token_exchange_repeated code=%s", error.code)
+        self._wait(_BACKOFF)
+        return exchange(self._github, self._settings, github_token, self._now)
 
     # The shared store is a convenience here: without it every process exchanges for itself.
 

@@ -1,4 +1,4 @@
-"""Why Copilot may have answered `model_not_supported`, as far as its model list tells."""
+"""Why Copilot may have answered that a model is not supported, as far as its model list tells."""
 
 from collections.abc import Iterable
 from typing import Final

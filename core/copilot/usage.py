@@ -1,12 +1,14 @@
 """Copilot's own account of the quota: the usage document and the snapshots in reply headers."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Final, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
 
+from core.copilot.exchange import rate_limit
 from core.copilot.failures import as_error, read_failure, unreachable
 from core.copilot.faults import TransportError
 from core.copilot.github import GitHub
@@ -19,6 +21,8 @@ _PATH: Final = "/copilot_internal/user"
 _TIMEOUT: Final = 20.0
 _SNAPSHOT: Final = "x-quota-snapshot-"
 _RATE: Final = "x-usage-ratelimit-"
+_RESETS: Final = ("quota_reset_date_utc", "quota_reset_date", "limited_user_reset_date")
+_LAST: Final = 2**35  # unix seconds; what is later is no moment
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
@@ -62,7 +66,8 @@ def fetch_quota(github: GitHub, settings: Settings, github_token: str, *, now: C
     except TransportError as error:
         raise unreachable(error, "GitHub") from error
     if answer.status != 200:  # noqa: PLR2004 - the one success
-        raise as_error(read_failure(answer.status, answer.headers, answer.body, now()))
+        failure = read_failure(answer.status, answer.headers, answer.body, now())
+        raise rate_limit(answer, failure, now()) or as_error(failure)
     try:
         document = msgspec.json.decode(answer.body, type=dict[str, object])
     except (msgspec.DecodeError, RecursionError, UnicodeError):
@@ -109,13 +114,34 @@ def _snapshot(name: str, text: str) -> Allowance:
 
 def _quota(document: dict[str, object]) -> Quota:
     snapshots = _members(document.get("quota_snapshots"))
+    resets = (document.get(name) for name in _RESETS)
     return Quota(
         login=_text(document.get("login")),
         plan=_text(document.get("copilot_plan")),
         sku=_text(document.get("access_type_sku")),
-        resets_on=_text(document.get("quota_reset_date_utc")) or _text(document.get("quota_reset_date")),
+        resets_on=next((moment for value in resets if (moment := _moment(value))), ""),
         credits=document.get("token_based_billing") is True,
-        allowances={name: _allowance(name, _members(entry)) for name, entry in snapshots.items()},
+        allowances={name: _allowance(name, _members(entry)) for name, entry in snapshots.items()}
+        or _free_allowances(document),
+    )
+
+
+def _free_allowances(document: dict[str, object]) -> dict[str, Allowance]:
+    """Read how the Free plan tells its quotas: what a month has, and what is left of it."""
+    whole, left = _members(document.get("monthly_quotas")), _members(document.get("limited_user_quotas"))
+    return {name: _free_allowance(name, _number(whole.get(name)), _number(left[name])) for name in left}
+
+
+def _free_allowance(name: str, entitlement: float | None, remaining: float | None) -> Allowance:
+    percent = None
+    if remaining is not None and entitlement is not None and entitlement >= 1:
+        percent = remaining / entitlement * 100
+    return Allowance(
+        name=name,
+        entitlement=entitlement,
+        remaining=remaining,
+        percent_remaining=percent,
+        exhausted=remaining is not None and remaining <= 0,
     )
 
 
@@ -134,7 +160,7 @@ def _allowance(name: str, entry: dict[str, object]) -> Allowance:
         exhausted=ran_dry or (not unlimited and remaining is not None and remaining <= 0),
         overage_count=_number(entry.get("overage_count")) or 0.0,
         overage_permitted=entry.get("overage_permitted") is True,
-        resets_at=_text(entry.get("quota_reset_at")),
+        resets_at=_moment(entry.get("quota_reset_at")),
     )
 
 
@@ -144,6 +170,13 @@ def _members(value: object) -> dict[str, object]:
 
 def _text(value: object) -> str:
     return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _moment(value: object) -> str:
+    """Return a moment as text, whether it came as text or as unix seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _text(value)
+    return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if 0 < value < _LAST else ""
 
 
 def _number(value: object) -> float | None:

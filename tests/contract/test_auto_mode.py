@@ -299,3 +299,9 @@ def test_a_session_lives_as_long_as_upstream_says() -> None:
     body = b'{"session_token":"t","selected_model":"m","expires_at":5000,"discounted_costs":{"m":0.1}}'
     read = read_session(body, "scope", 1000.0)
     assert session(selected="m", available=(), expires_at=5000.0, scope="scope") == read
+
+
+def test_a_session_needs_no_more_than_its_token() -> None:
+    body = b'{"session_token":"t","selected_model":null,"available_models":null,"expires_at":null}'
+    read = read_session(body, "scope", 1000.0)
+    assert session(selected="", available=(), expires_at=1360.0, scope="scope") == read

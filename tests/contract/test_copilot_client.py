@@ -543,6 +543,19 @@ def test_a_refused_model_refreshes_the_list_so_that_the_next_request_sees_the_tr
     assert _ids(catalogue.models()) == ["b"]
 
 
+def test_a_model_that_has_moved_to_another_endpoint_is_found_there_by_the_next_request(
+    upstream: Upstream,
+) -> None:
+    client, catalogue = _journey(upstream)
+    said = 'model \\"gpt-4.1\\" is not accessible via the /chat/completions endpoint'
+    refused = f'{{"error":{{"message":"{said}","code":"unsupported_api_for_model"}}}}'
+    moved = Response('{"data":[{"id":"gpt-4.1","supported_endpoints":["/responses"]}]}')
+    upstream.answers = [_listed("gpt-4.1"), Response(refused, 400), moved]
+    assert ("chat",) == catalogue.models()[0].dialects
+    assert _refusal(client).message.endswith("Copilot offers it on /responses, not on /chat/completions.")
+    assert ("responses",) == catalogue.models()[0].dialects
+
+
 def test_refused_models_refresh_the_list_once_a_minute(upstream: Upstream) -> None:
     client, catalogue = _journey(upstream)
     refused = Response(REFUSED, 400)

@@ -115,6 +115,16 @@ def test_final_answers_end_the_login(httpserver: HTTPServer, error: str) -> None
 
 
 @pytest.mark.parametrize(
+    "body", ["<html>", '{"error":"Not Found"}', '{"message":"Not Found"}'], ids=["page", "error", "message"]
+)
+def test_an_app_that_github_does_not_know_is_named_as_the_cause(httpserver: HTTPServer, body: str) -> None:
+    httpserver.expect_request("/login/device/code").respond_with_response(Response(body, 404))
+    with pytest.raises(GatewayError, match="client_id") as caught:
+        login_at(httpserver.url_for("").rstrip("/"), Clock()).start()
+    assert ("login_required", "incorrect_client_credentials") == (caught.value.kind, caught.value.code)
+
+
+@pytest.mark.parametrize(
     "answer", [Response("<html>oops", 502), Response("", 500), Response("[]"), Response(b"\xff")]
 )
 def test_an_unreadable_answer_is_only_a_delay(httpserver: HTTPServer, answer: Response) -> None:

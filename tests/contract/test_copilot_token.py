@@ -101,6 +101,19 @@ def test_a_reply_is_accepted_when_its_essentials_are_there(
     assert tokens_at(exchange.url, Clock()).current().value == "tid=one"
 
 
+@pytest.mark.parametrize("refresh_in", [-5, 0, 10, 240])
+def test_a_token_that_is_said_to_live_shortly_is_not_exchanged_for_every_request(
+    exchange: Exchange, refresh_in: float
+) -> None:
+    clock = Clock()
+    exchange.answers = [Response(json.dumps(grant(exchange.url, refresh_in=refresh_in)))]
+    tokens = tokens_at(exchange.url, clock)
+    for _ in range(5):
+        tokens.current()
+        clock.time += 10
+    assert 1 == len(exchange.requests)
+
+
 def test_a_host_off_the_allow_list_gets_nothing(exchange: Exchange) -> None:
     exchange.answers = [Response(json.dumps(grant("https://evilgithubcopilot.com")))]
     with pytest.raises(GatewayError) as caught:
@@ -129,19 +142,44 @@ def test_a_host_off_the_allow_list_gets_nothing(exchange: Exchange) -> None:
         (Response('{"message":"Not Found"}', 404), "login_required", None, "identity"),
         (Response("{}", 429, {"retry-after": "30"}), "rate_limit", None, "Wait"),
         (Response("<html>unicorn</html>", 503), "upstream", "upstream_503", "Try again"),
-        (Response("<html>", 200), "upstream", None, "unreadable"),
-        (Response('{"token":"","refresh_in":1}', 200), "upstream", None, "unreadable"),
-        (Response('{"token":"a\\r\\nx: y","refresh_in":1500}', 200), "upstream", None, "unreadable"),
+        (Response("<html>", 200), "upstream", "upstream_unreadable", "unreadable"),
+        (Response('{"token":"","refresh_in":1}', 200), "upstream", "upstream_unreadable", "unreadable"),
+        (
+            Response('{"token":"a\\r\\nx: y","refresh_in":1500}', 200),
+            "upstream",
+            "upstream_unreadable",
+            "unreadable",
+        ),
         (Response("", 302, {"location": "https://evil.example"}), "upstream", "upstream_302", "302"),
     ],
 )
 def test_every_failed_exchange_has_a_kind_and_a_remedy(
     exchange: Exchange, answer: Response, kind: str, code: str | None, words: str
 ) -> None:
-    exchange.answers = [answer]
+    exchange.answers = [answer, answer]
     with pytest.raises(GatewayError, match=words) as caught:
         tokens_at(exchange.url, Clock()).current()
     assert (kind, code) == (caught.value.kind, caught.value.code)
+
+
+@pytest.mark.parametrize(
+    "answer", [Response("<html>unicorn</html>", 503), Response("", 500), Response("<html>", 200)]
+)
+def test_a_failure_of_github_s_own_is_tried_once_more_after_a_moment(
+    exchange: Exchange, answer: Response
+) -> None:
+    clock = Clock()
+    exchange.answers = [answer]
+    assert "tid=2" == tokens_at(exchange.url, clock).current().value
+    assert (1_000_001, 2) == (clock(), len(exchange.requests))
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404, 418, 429])
+def test_no_other_refusal_of_an_exchange_is_repeated(exchange: Exchange, status: int) -> None:
+    exchange.answers = [Response("{}", status) for _ in range(3)]
+    with pytest.raises(GatewayError):
+        tokens_at(exchange.url, Clock()).current()
+    assert 1 == len(exchange.requests)
 
 
 def test_a_broken_network_is_told_as_such() -> None:
@@ -187,13 +225,13 @@ def test_the_old_token_serves_while_a_renewal_fails(exchange: Exchange) -> None:
     tokens = tokens_at(exchange.url, clock)
     old = tokens.current()
     clock.time += 1400
-    exchange.answers = [Response("", 500), Response("", 500)]
+    exchange.answers = [Response("", 500) for _ in range(3)]
     assert tokens.current() == old
     clock.time += 161
     with pytest.raises(GatewayError):
         tokens.current()
     clock.time += 10
-    assert tokens.current().value == "tid=4"
+    assert tokens.current().value == "tid=5"
 
 
 def test_only_the_token_that_failed_is_forgotten(exchange: Exchange) -> None:
@@ -446,11 +484,11 @@ def test_a_clock_that_jumps_costs_one_exchange_at_most(exchange: Exchange, jump:
 def test_a_refusal_from_before_the_clock_was_set_back_is_forgotten(exchange: Exchange) -> None:
     clock = Clock()
     state = MemoryState(clock)
-    exchange.answers = [Response("down", status=503)]
+    exchange.answers = [Response("down", status=503) for _ in range(2)]
     with pytest.raises(GatewayError):
         tokens_at(exchange.url, clock, state=state).current()
     clock.time -= 7200
-    assert "tid=2" == tokens_at(exchange.url, clock, state=state).current().value
+    assert "tid=3" == tokens_at(exchange.url, clock, state=state).current().value
 
 
 class UnreadableSecrets(MemorySecrets):

@@ -120,6 +120,7 @@ ILLEGAL: dict[str, tuple[bytes, int, str]] = {
     "not_http": (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", 502, "is not HTTP/1.1"),
     "redirect": (answer(302, b"", b"location: http://127.0.0.1:9/"), 502, "302"),
     "web_page": (answer(502, b"<html><title>Proxy &amp; Co</title><script>", b"content-type: text/html"), 502, "Proxy & Co"),
+    "page_for_success": (answer(200, b"<html><title>Sign in</title>", b"content-type: text/html"), 502, "web page: Sign in"),
     "encoding": (answer(200, b"??", b"content-encoding: br"), 502, "content encoding"),
     "no_gzip": (ZIPPED + b"this is no gzip", 502, "damaged"),
 }  # fmt: skip
@@ -155,7 +156,7 @@ def test_a_success_that_is_none_is_an_error(
     *, gateway: Start, upstream: Upstream, surface: str, stream: bool, said: bytes
 ) -> None:
     for _ in range(2):
-        upstream.play(answer(200, said, b"content-type: text/html"))
+        upstream.play(answer(200, said, b"content-type: application/json"))
     status, message = failure_or_event(gateway(upstream.url), surface, stream=stream)
     assert (True, True) == (status in ({502, 200} if stream else {502}), bool(message)), message
 

@@ -223,6 +223,22 @@ def test_tokens_are_counted(claude: anthropic.Anthropic, model: str, source: str
     assert (source, True) == (raw.headers["x-gateway-count"], 10 < raw.parse().input_tokens < 1000)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"max_tokens": 100, "stream": True, "temperature": 1, "metadata": {"user_id": "u"}, "stop_sequences": ["x"]},
+        {"thinking": {"type": "enabled", "budget_tokens": 1024}, "output_config": {"effort": "low"}},
+    ],
+    ids=["least", "as for an answer", "thinking"],
+)  # fmt: skip
+def test_upstream_counts_whatever_else_the_request_says(gateway: Wire, more: dict[str, Any]) -> None:
+    """AC-52: the counting endpoint refuses the members that only an answer needs."""
+    body = {"model": "claude-sonnet-4.6", "messages": [user("hi")], **more}
+    counted = gateway.post("/v1/messages/count_tokens", body)
+    assert (200, "upstream") == (counted.status, counted.headers["x-gateway-count"])
+
+
 def test_tokens_are_estimated_when_upstream_does_not_count(
     claude: anthropic.Anthropic, fake: FakeCopilot
 ) -> None:

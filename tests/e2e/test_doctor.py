@@ -146,7 +146,7 @@ def foreign_app(fake: FakeCopilot) -> None:
 
 def refusal(status: int, message: str, **headers: str) -> Callable[[FakeCopilot], None]:
     def force(fake: FakeCopilot) -> None:
-        fake.force("GET", EXCHANGE, status, {"message": message}, headers=headers)
+        fake.force("GET", EXCHANGE, status, {"message": message}, headers=headers, times=0)
 
     return force
 

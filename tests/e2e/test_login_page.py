@@ -21,7 +21,7 @@ from tests.e2e.browser import FORM, Browser, Tick, moving_clock
 from tests.e2e.cli_driver import offer_code
 from tests.e2e.conftest import Host
 from tests.e2e.hosting import Hosted, Wire
-from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
+from tests.emulators.copilot import BUSINESS_TOKEN, DEMO_TOKEN, FakeCopilot
 
 KEY = "operators-key"
 
@@ -69,6 +69,23 @@ def test_a_key_a_code_and_a_click_log_the_gateway_in(
     assert DEMO_TOKEN == kept(gateway)
     assert Wire(gateway.url).get("/v1/models", x_api_key=KEY).status == 200
     assert "Logged in to GitHub as octocat" in browser.press("cancel")
+
+
+def test_the_models_of_another_account_are_listed_as_soon_as_it_has_logged_in(
+    gateway: Hosted, browser: Browser, fake: FakeCopilot, tick: Tick
+) -> None:
+    fake.account.policies["gpt-4.1"] = "disabled"
+    found: list[str] = []
+    sign_in(browser)
+    for login in (DEMO_TOKEN, BUSINESS_TOKEN):
+        user_code = offer_code(fake)
+        browser.press("start")
+        fake.approve(user_code, login)
+        tick(2)
+        assert "GitHub agreed" in browser.get()
+        found.append(Wire(gateway.url).get("/v1/models/gpt-4.1", x_api_key=KEY).json["policy"])
+        browser.press("cancel")
+    assert ["disabled", "enabled"] == found
 
 
 def test_every_page_says_that_this_is_unofficial(browser: Browser) -> None:

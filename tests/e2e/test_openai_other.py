@@ -85,6 +85,14 @@ def test_unknown_model_names_the_nearest(oai: openai.OpenAI) -> None:
         assert caught.value.code == "model_not_found"
 
 
+def test_unknown_embeddings_model_names_those_that_embed(oai: openai.OpenAI) -> None:
+    """AC-47."""
+    with pytest.raises(openai.NotFoundError) as caught:
+        oai.embeddings.create(model="text-embedding-3-large", input="hello")
+    assert EMBEDDER in caught.value.message
+    assert "gpt-" not in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("status", "body", "raised", "code"),
     [

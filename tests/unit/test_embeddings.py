@@ -118,6 +118,23 @@ def test_base64_is_little_endian_float32() -> None:
     assert (0.5, -2.0) == unpack("<2f", b64decode(answer["data"][0]["embedding"]))
 
 
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ("null", 0),
+        ("{}", 0),
+        ('{"prompt_tokens":null,"total_tokens":3}', 3),
+        ('{"prompt_tokens":3.0,"total_tokens":null}', 3),
+        ('{"prompt_tokens":-3,"total_tokens":1e300}', 0),
+    ],
+)
+def test_an_odd_count_costs_no_answer(usage: str, counted: int) -> None:
+    reply = decode_reply(b'{"data":[{"embedding":[1.0]}],"usage":%b}' % usage.encode(), 1)
+    request = decode_request(b'{"model":"m","input":"x"}')
+    answer = msgspec.json.decode(encode_response([reply], request))
+    assert {"prompt_tokens": counted, "total_tokens": counted} == answer["usage"]
+
+
 @pytest.mark.parametrize("reply", [b"", b"[]", b'{"data":[]}', b'{"data":[{"embedding":"x"}]}', b"\xff"])
 def test_a_broken_reply_is_an_upstream_error(reply: bytes) -> None:
     with pytest.raises(UpstreamProtocolError):

@@ -42,6 +42,13 @@ CATALOGUE = [
         ("anthropic/claude-sonnet-4.6", "claude-sonnet-4.6"),
         ("GPT-4o-2024-08-06", "gpt-4o"),
         ("gpt-5-5", "gpt-5.5"),
+        ("claude-opus-5-0", "claude-opus-5"),
+        ("claude-sonnet-5.0", "claude-sonnet-5"),
+        ("anthropic.claude-sonnet-4-6", "claude-sonnet-4.6"),
+        ("anthropic.claude-opus-4-6-v1", "claude-opus-4.6"),
+        ("eu.anthropic.claude-opus-4-6-v1[1m]", "claude-opus-4.6"),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4.5"),
+        ("bedrock/global.anthropic.claude-opus-4-8-20260101-v1:0", "claude-opus-4.8"),
     ],
 )
 def test_spelling_date_and_suffix_are_put_aside(asked: str, found: str) -> None:

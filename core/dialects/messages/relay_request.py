@@ -31,6 +31,10 @@ ALLOWED: Final = frozenset({
     "model", "messages", "max_tokens", "system", "metadata", "stop_sequences", "stream", "temperature", "top_p", "top_k",
     "tools", "tool_choice", "thinking", "service_tier", "output_config", "context_management",
 })  # fmt: skip
+# All that counting a prompt takes; Anthropic's endpoint refuses the others, `max_tokens` among them (sub2api#4913).
+COUNTED: Final = frozenset({
+    "model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "context_management",
+})  # fmt: skip
 OUTPUT_MEMBERS: Final = ("effort", "format")
 DISPLAYS: Final = frozenset({"summarized", "omitted"})
 FORCED: Final = frozenset({"any", "tool"})
@@ -115,6 +119,12 @@ def relay_request(body: bytes, target: Target, betas: tuple[str, ...] = ()) -> E
     else:
         body = with_model(body, draft.members, target.model.id)
     return Encoded(body, unique(draft.losses), unique(draft.repairs), sent)
+
+
+def counting_request(body: bytes) -> bytes:
+    """Return what counting takes of a body that was made for an answer."""
+    members = raw_members(body)
+    return _encode({name: raw for name, raw in members.items() if name in COUNTED})
 
 
 # --- Repairs, in order ----------------------------------------------------------------------------------------

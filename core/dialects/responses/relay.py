@@ -58,6 +58,8 @@ def _refuse_state(repair: Repair) -> None:
             raise InvalidRequestError(
                 f"{name} needs stored responses: send the whole input", param=name, code=code
             )
+        if name in repair.members and name != "previous_response_id":
+            repair.drop(name, loses=False)  # upstream does not know it, not even as null
     if bytes(repair.members.get("background", b"")) == TRUE:
         raise UnsupportedFeatureError("background responses are not supported", param="background")
 

@@ -16,6 +16,9 @@ KNOWN_KEYS: Final = frozenset(
         "top_k", "tools", "tool_choice", "thinking", "service_tier", "output_config", "context_management", "speed",
     }
 )  # fmt: skip
+COUNTED_KEYS: Final = frozenset(
+    {"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "context_management"}
+)
 BETAS: Final = frozenset(
     {
         "interleaved-thinking-2025-05-14", "context-management-2025-06-27", "compact-2026-01-12",
@@ -37,6 +40,11 @@ NOT_PERMITTED: Final = "Extra inputs are not permitted"
 
 def _unknown_keys(call: Call) -> Reply | None:
     extra = sorted(call.body.keys() - KNOWN_KEYS)
+    return bare_error(f"{extra[0]}: {NOT_PERMITTED}") if extra else None
+
+
+def _uncounted_keys(call: Call) -> Reply | None:
+    extra = sorted(call.body.keys() - COUNTED_KEYS)
     return bare_error(f"{extra[0]}: {NOT_PERMITTED}") if extra else None
 
 
@@ -197,4 +205,6 @@ RULES: Final[tuple[Callable[[Call], Reply | None], ...]] = (
     _unknown_keys, _betas, _context_management, _max_tokens, _sampling, _thinking, _effort, _tools, _tool_choice,
     _cache_marks,
 )  # fmt: skip
-COUNT_RULES: Final[tuple[Callable[[Call], Reply | None], ...]] = (_betas, _tools, _cache_marks)
+COUNT_RULES: Final[tuple[Callable[[Call], Reply | None], ...]] = (
+    _uncounted_keys, _betas, _context_management, _tools, _cache_marks,
+)  # fmt: skip

@@ -38,6 +38,12 @@ def test_repeated_headers_are_joined() -> None:
     assert read(CHUNKED, 10_000)[0].headers["x-a"] == "1, 2"
 
 
+def test_a_field_folded_over_lines_is_one() -> None:
+    wire = b"HTTP/1.1 200 OK\r\nx-a: 1; \r\n\t b: 2\r\n \r\n  3\r\ncontent-length: 2\r\nx-c:\r\n d\r\n\r\nhi"
+    parser, body = read(wire, 10_000)
+    assert (b"hi", {"x-a": "1; b: 2  3", "content-length": "2", "x-c": "d"}) == (body, parser.headers)
+
+
 @pytest.mark.parametrize(
     ("wire", "kept"),
     [

@@ -45,6 +45,7 @@ def test_only_the_model_is_spliced() -> None:
         ({"reasoning": {"context": "all"}}, {"vendor": "xAI"}, {"reasoning": {}}, ("reasoning.context",)),
         ({"reasoning": {"effort": "max"}}, {}, {"reasoning": {"effort": "high"}}, ("effort",)),
         ({"reasoning": {"effort": "low"}}, {}, {"reasoning": {"effort": "low"}}, ()),
+        ({"conversation": None, "prompt": None}, {}, {}, ()),
         (
             {"reasoning": None, "previous_response_id": None},
             {},
