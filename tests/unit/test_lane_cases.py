@@ -494,3 +494,98 @@ def test_results_in_turns_of_their_own_meet_their_calls(
     words = ["Rainy", "Sunny", *(part["text"] for part in between), "Then?"]
     assert sorted(words, key=sent.index) == words
     assert "No result" not in sent
+
+
+@pytest.mark.parametrize("upstream", SURFACES)
+def test_a_late_tool_message_meets_its_call(upstream: DialectName) -> None:
+    """AC-30, AC-46: a user who spoke up while a tool still ran does not cost the result."""
+    called = [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in "ab"]
+    history = [
+        *_hi(),
+        {"role": "assistant", "content": None, "tool_calls": called},
+        {"role": "tool", "tool_call_id": "a", "content": "Rainy"},
+        {"role": "user", "content": "Meanwhile"},
+        {"role": "tool", "tool_call_id": "b", "content": "Sunny"},
+    ]
+    asked = call_of(upstream, "chat", messages=history)
+    assert not {"orphan_tool_use", "orphan_tool_result"} & {*asked.repairs}
+    sent = asked.outgoing.body.decode()
+    words = ["Rainy", "Sunny", "Meanwhile"]
+    assert sorted(words, key=sent.index) == words
+    if upstream == "chat":
+        told = json.loads(sent)["messages"]
+        assert ["user", "assistant", "tool", "tool", "user"] == [each["role"] for each in told]
+        assert "late_tool_result" in asked.repairs
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_a_call_of_a_messages_model_that_ended_its_turn_is_run(surface: DialectName) -> None:
+    """AC-24: clients look at the stop reason before they run anything."""
+    wire = messages.start() + messages.call_block(0, "t1", "f", '{"a":1}') + messages.end() + messages.STOP
+    found = told("messages", surface, wire)
+    assert ([F], "tools") == (found.calls, found.stop)
+    if surface == "messages":
+        content = [{"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}]
+        reply = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": content,
+                 "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}  # fmt: skip
+        whole = call_of("messages", surface, stream=False).complete(json.dumps(reply).encode())
+        assert "tools" == read_reply(surface, whole).stop
+
+
+def test_the_last_event_of_a_passed_stream_holds_what_was_streamed() -> None:
+    """The SDKs' final response is what stands there; upstream may leave it empty."""
+    first = responses.message("A", "msg_1")
+    second = responses.call("f", '{"a":1}', id="fc_2")
+    wire = responses.sse(
+        responses.created(),
+        responses.done(0, **first),
+        responses.done(1, **second),
+        responses.completed(),
+    )
+    events = events_of(streamed(call_of("responses", "responses"), wire))
+    assert [first, second] == events[-1]["response"]["output"]
+
+
+@pytest.mark.parametrize("upstream", ["chat", "messages"])
+def test_tools_that_were_searched_for_go_with_a_session_to_another_model(upstream: DialectName) -> None:
+    """Codex searches its tools with some models; a session that changes models has them in its history only."""
+    read_file = {
+        "type": "function",
+        "name": "read",
+        "parameters": {"type": "object"},
+        "defer_loading": True,
+    }
+    group = {"type": "namespace", "name": "files", "tools": [read_file]}
+    search = {
+        "type": "tool_search_call",
+        "call_id": "s",
+        "execution": "client",
+        "arguments": {"query": "files"},
+    }
+    found = {"type": "tool_search_output", "call_id": "s", "execution": "client", "tools": [group, read_file]}
+    history = [
+        *_hi(),
+        search,
+        found,
+        {
+            "type": "function_call",
+            "call_id": "c",
+            "name": "read",
+            "namespace": "files",
+            "arguments": "{}",
+        },
+        {"type": "function_call_output", "call_id": "c", "output": "x"},
+        search,
+        found,
+    ]
+    asked = call_of(upstream, "responses", input=history, tools=[read_file])
+    sent = json.loads(asked.outgoing.body)
+    names = [each.get("function", each)["name"] for each in sent["tools"]]
+    assert ["read", "files__read"] == names
+    assert 1 == json.dumps(sent["messages"]).count('"files__read"')
+    wire = {
+        "chat": call(0, "{}", "files__read") + chat.finish("tool_calls") + chat.DONE,
+        "messages": messages.start() + messages.call_block(0, "t", "files__read") + messages.end("tool_use") + messages.STOP,
+    }  # fmt: skip
+    [called] = check_responses_stream(streamed(asked, wire[upstream])).response["output"]
+    assert ("read", "files") == (called["name"], called["namespace"])
