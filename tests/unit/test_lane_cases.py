@@ -589,3 +589,17 @@ def test_tools_that_were_searched_for_go_with_a_session_to_another_model(upstrea
     }  # fmt: skip
     [called] = check_responses_stream(streamed(asked, wire[upstream])).response["output"]
     assert ("read", "files") == (called["name"], called["namespace"])
+
+
+def test_a_schema_that_other_models_take_is_one_that_claude_takes() -> None:
+    """AC-43: Claude refuses a schema whose objects do not say that they have no other members."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    sent = json.loads(call_of("messages", "chat", response_format=form).outgoing.body)
+    assert {**schema, "additionalProperties": False} == sent["output_config"]["format"]["schema"]
+
+
+@pytest.mark.parametrize("upstream", ["messages", "responses"])
+def test_a_participants_name_is_not_lost_silently(upstream: DialectName) -> None:
+    named = call_of(upstream, "chat", messages=[{"role": "user", "name": "ann", "content": "Hi"}])
+    assert "name" in named.losses
