@@ -194,7 +194,7 @@ OVER = "The maximum tokens you requested exceeds the model limit of 5000 for thi
         (f'"thinking.type.enabled" is not supported for this model. {HINT}', {"thinking": ENABLED},
          {"thinking": ADAPTIVE}, "thinking_form", ()),
         ("adaptive thinking is not supported on this model", {"thinking": ADAPTIVE},
-         {"thinking": {**ADAPTIVE, "type": "enabled", "budget_tokens": 8192}}, "thinking_form", ()),
+         {"thinking": {**ADAPTIVE, "type": "enabled", "budget_tokens": 6750}}, "thinking_form", ()),
         ("adaptive thinking is not supported on this model",
          {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}},
          {"thinking": {"type": "enabled", "budget_tokens": 2048}, "output_config": {"effort": "low"}}, "thinking_form", ()),

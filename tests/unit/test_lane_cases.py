@@ -603,3 +603,25 @@ def test_a_schema_that_other_models_take_is_one_that_claude_takes() -> None:
 def test_a_participants_name_is_not_lost_silently(upstream: DialectName) -> None:
     named = call_of(upstream, "chat", messages=[{"role": "user", "name": "ann", "content": "Hi"}])
     assert "name" in named.losses
+
+
+def _budget_of(upstream: DialectName, surface: DialectName, **asked: Any) -> Any:
+    model = Model(id="up-1", dialects=(upstream,), thinking_budget=(1024, 32_000))
+    engine = Engine(
+        Settings(), DIALECTS, lambda: (model,), lambda: "scope", lambda: 1.0, lambda prefix: prefix
+    )
+    body = ask(surface, "up-1", "Hi", stream=True) | asked
+    sent = json.loads(engine.prepare(DIALECTS[surface], json.dumps(body).encode()).outgoing.body)
+    return sent.get("thinking_budget", sent.get("thinking", {}).get("budget_tokens"))
+
+
+def test_a_budget_of_thinking_leaves_room_for_the_answer() -> None:
+    """What is thought counts against the output limit: an effort that takes all of it gives an empty answer."""
+    hard = {"reasoning": {"effort": "high"}, "max_output_tokens": 4000}
+    assert [3000, 3000] == [_budget_of(upstream, "responses", **hard) for upstream in ("chat", "messages")]
+    adaptive = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}, "max_tokens": 4000}
+    assert 3000 == _budget_of("messages", "messages", **adaptive)
+    stated = {"thinking": {"type": "enabled", "budget_tokens": 9000}, "max_tokens": 4000}
+    assert [3999, 3999] == [_budget_of(upstream, "messages", **stated) for upstream in ("chat", "messages")]
+    tight = {**hard, "max_output_tokens": 900}
+    assert [None, None] == [_budget_of(upstream, "responses", **tight) for upstream in ("chat", "messages")]

@@ -60,7 +60,8 @@ def _budget(refused: Refused, _: re.Match[str]) -> bool:
     if _text(refused.inner("thinking").get("type")) != "adaptive":
         return False
     effort = _text(refused.inner("output_config").get("effort"))
-    return _put_budget(refused, budget_of(Reasoning("adaptive", effort=effort or None)) or LEAST_BUDGET)
+    asked = Reasoning("adaptive", effort=effort or None)
+    return _put_budget(refused, budget_of(asked, refused.number("max_tokens")) or LEAST_BUDGET)
 
 
 def _fit_budget(refused: Refused, _: re.Match[str]) -> bool:
