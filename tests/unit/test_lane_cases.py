@@ -625,3 +625,26 @@ def test_a_budget_of_thinking_leaves_room_for_the_answer() -> None:
     assert [3999, 3999] == [_budget_of(upstream, "messages", **stated) for upstream in ("chat", "messages")]
     tight = {**hard, "max_output_tokens": 900}
     assert [None, None] == [_budget_of(upstream, "responses", **tight) for upstream in ("chat", "messages")]
+
+
+ALLOWED: dict[DialectName, Callable[[Any], dict[str, Any]]] = {
+    "chat": lambda named: {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [named]}},
+    "responses": lambda named: {"type": "allowed_tools", "mode": "auto", "tools": [named]},
+}
+
+
+@pytest.mark.parametrize("surface", ["chat", "responses"])
+def test_allowed_tools_have_the_names_that_the_tools_have(surface: DialectName) -> None:
+    """AC-61: upstream refuses a choice among tools that it was not told of."""
+    name = "files.read"
+    named = {"function": {"name": name}} if surface == "chat" else {"name": name}
+    asked = {
+        "tools": [ARGUMENTLESS[surface]({}) | {"type": "function"} | named],
+        "tool_choice": ALLOWED[surface]({"type": "function", **named}),
+    }
+    sent = json.loads(call_of(surface, surface, **asked).outgoing.body)
+    [tool] = sent["tools"]
+    short = tool.get("function", tool)["name"]
+    assert name != short
+    assert 1 == json.dumps(sent["tool_choice"]).count(f'"{short}"')
+    assert name not in json.dumps(sent)
