@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from core.canonical import HostedTool, OutputFormat, Reasoning, Request, Tool, ToolChoice
+from core.canonical import HostedTool, OutputFormat, Reasoning, Tool, ToolChoice
 from core.custom_tools import wrap_tool
 from core.dialects.chat.draft import Notes
 from core.effort import budget_of, effort_of, nearest
@@ -114,9 +114,14 @@ def encode_format(form: OutputFormat | None, notes: Notes) -> Format | UnsetType
     return Format("json_schema", schema)
 
 
-def encode_reasoning(request: Request, notes: Notes) -> tuple[str | UnsetType, int | UnsetType]:
-    """Return `reasoning_effort` and `thinking_budget`, at most one of them set, as the model declares them."""
-    reasoning, model = request.reasoning, notes.target.model
+def encode_reasoning(
+    reasoning: Reasoning | None, limit: int | None, notes: Notes
+) -> tuple[str | UnsetType, int | UnsetType]:
+    """Return `reasoning_effort` and `thinking_budget`, at most one of them set, as the model declares them.
+
+    limit: the output limit, which holds for thinking too.
+    """
+    model = notes.target.model
     if reasoning is None:
         return UNSET, UNSET
     if reasoning.summary is not None:
@@ -127,7 +132,7 @@ def encode_reasoning(request: Request, notes: Notes) -> tuple[str | UnsetType, i
         and (reasoning.mode == "budget" or not model.efforts)
         and effort != "none"
     ):
-        return UNSET, _budget(reasoning, model.thinking_budget, request.max_output, notes)
+        return UNSET, _budget(reasoning, model.thinking_budget, limit, notes)
     if effort is None or (
         effort == "none" and (notes.claude or not model.efforts) and "none" not in model.efforts
     ):
