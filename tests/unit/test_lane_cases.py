@@ -648,3 +648,42 @@ def test_allowed_tools_have_the_names_that_the_tools_have(surface: DialectName) 
     assert name != short
     assert 1 == json.dumps(sent["tool_choice"]).count(f'"{short}"')
     assert name not in json.dumps(sent)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_ids_that_a_model_gives_twice_do_not_end_a_session_with_claude(surface: DialectName) -> None:
+    """Claude refuses them for ever; models that count their calls anew in each answer left them behind."""
+    turns = [("call_0", "one"), ("call_0", "two"), ("call_0_2", "three")]
+    history: dict[DialectName, list[dict[str, Any]]] = {"chat": _hi(), "messages": _hi(), "responses": _hi()}
+    for call_id, answer in turns:
+        function = {"name": "f", "arguments": "{}"}
+        history["chat"] += [
+            {"role": "assistant", "tool_calls": [{"id": call_id, "type": "function", "function": function}]},
+            {"role": "tool", "tool_call_id": call_id, "content": answer},
+        ]
+        history["messages"] += [
+            {"role": "assistant", "content": [{"type": "tool_use", "id": call_id, "name": "f", "input": {}}]},
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": call_id, "content": answer}],
+            },
+        ]
+        history["responses"] += [
+            {"type": "function_call", "call_id": call_id, **function},
+            {"type": "function_call_output", "call_id": call_id, "output": answer},
+        ]
+    member = "input" if surface == "responses" else "messages"
+    asked = call_of("messages", surface, **{member: history[surface]})
+    assert "tool_ids" in asked.repairs
+    blocks = [
+        block
+        for turn in json.loads(asked.outgoing.body)["messages"]
+        for block in turn["content"]
+        if isinstance(block, dict)
+    ]
+    used = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    answered = {block["tool_use_id"]: block["content"] for block in blocks if block["type"] == "tool_result"}
+    assert 3 == len(set(used))
+    assert used == list(answered)
+    for call_id, (_, answer) in zip(used, turns, strict=True):
+        assert answer in json.dumps(answered[call_id])
