@@ -687,3 +687,23 @@ def test_ids_that_a_model_gives_twice_do_not_end_a_session_with_claude(surface: 
     assert used == list(answered)
     for call_id, (_, answer) in zip(used, turns, strict=True):
         assert answer in json.dumps(answered[call_id])
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_call_whose_id_the_conversation_has_gets_another(*, stream: bool) -> None:
+    """Claude Code finds results by the id alone, and would take the first call's result for the second one's."""
+    history = [
+        *_hi(),
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "call_0", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_0", "content": "one"}]},
+    ]
+    asked = call_of("chat", "messages", stream=stream, messages=history)
+    pieces = [chat.call(0, "{}", call_id="call_0", name="f"), chat.call(1, "{}", call_id="call_1", name="g")]
+    wire = chat.calls(*pieces) + chat.finish("tool_calls") + chat.DONE
+    if stream:
+        content = check_messages_stream(streamed(asked, wire)).content
+    else:
+        collector = asked.collector()
+        collector.feed(wire)
+        content = json.loads(collector.close()[0])["content"]
+    assert ["call_0_2", "call_1"] == [block["id"] for block in content]

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from core.dialects.messages.blocks_out import text_wire
+from core.names import unseen
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -116,20 +117,11 @@ def _single_ids(turns: Sequence[Turn], repairs: list[str]) -> None:
         fresh: dict[str, list[str]] = {}
         for piece in turn.pieces:
             if piece.type == "tool_use":
-                fresh.setdefault(piece.link, []).append(_unseen(piece.link, seen))
+                fresh.setdefault(piece.link, []).append(unseen(piece.link, seen))
                 _relink(turn, piece, "id", fresh[piece.link][-1])
         for piece in answers.pieces if answers is not None else ():
             if answers is not None and piece.type == "tool_result" and fresh.get(piece.link):
                 _relink(answers, piece, "tool_use_id", fresh[piece.link].pop(0))
-
-
-def _unseen(link: str, seen: set[str]) -> str:
-    single, count = link, 1
-    while single in seen:
-        count += 1
-        single = f"{link}_{count}"
-    seen.add(single)
-    return single
 
 
 def _relink(turn: Turn, piece: Piece, name: str, link: str) -> None:
