@@ -138,6 +138,9 @@ def _sampling(draft: Draft) -> None:
 
 def _reasoning_words(draft: Draft) -> None:
     """Copilot's chat knows an effort or a budget, whatever the model declares, and ignores other words (litellm#28053)."""
+    for name in FOREIGN_WORDS:
+        if name in draft.members and first_byte(draft.members[name]) != b"{":
+            draft.lose(name)
     model = draft.target.model
     by_budget = (
         model.thinking_budget is not None and not model.efforts and "reasoning_effort" in draft.members
@@ -147,7 +150,9 @@ def _reasoning_words(draft: Draft) -> None:
     said = {name: draft.members[name] for name in REASONING_WORDS if name in draft.members}
     reasoning = reasoning_of(read(_reasoning, Raw(encode(said)), "$"))
     for name in said:
-        draft.drop(name)
+        draft.drop(name) if reasoning is not None else draft.lose(name)
+    if reasoning is None:
+        return
     draft.notes.repair("reasoning_words")
     limit = draft.members.get(model.output_limit_name)
     effort, budget = encode_reasoning(reasoning, None if limit is None else _count.decode(limit), draft.notes)

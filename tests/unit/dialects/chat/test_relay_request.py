@@ -84,6 +84,7 @@ def test_only_the_members_that_must_change_are_new() -> None:
             ("reasoning_words",),
         ),
         (CLAUDE, {"thinking": {"type": "disabled"}}, {}, (), ("reasoning_words",)),
+        (CLAUDE, {"thinking": True, "reasoning": {"enabled": True}}, {}, ("thinking", "reasoning"), ()),
         (CLAUDE, {"reasoning_effort": "high"}, {"thinking_budget": 16384}, (), ("reasoning_words",)),
         (
             CLAUDE,
