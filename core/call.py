@@ -12,6 +12,7 @@ from core.canonical import Usage
 from core.copilot.auto_session import AUTO, AutoSession, auto_entry
 from core.copilot.headers import has_image
 from core.dialect import Dialect, Echo, StreamDecoder, StreamRelay, Target
+from core.distinct_calls import DistinctDecoder, call_ids
 from core.errors import GatewayError, invalid_json
 from core.images import check_images
 from core.model import DialectName, Model
@@ -233,6 +234,9 @@ class Call(Struct, frozen=True):
     def _decoder(self) -> StreamDecoder:
         decoder = self.lane.upstream.decoder(self.echo.scope)
         request = self.echo.request
+        taken = call_ids(request) if request is not None and self.lane.upstream.name == "chat" else None
+        if taken:
+            decoder = DistinctDecoder(decoder, taken)
         if request is not None and any(map(web_search.is_search, request.tools)):
             decoder = SourcingDecoder(decoder)
         if request is None or STOP_SEQUENCES not in self.repairs:

@@ -43,18 +43,20 @@ def effort_of(reasoning: Reasoning | None) -> str | None:
     return "high"
 
 
-def budget_of(reasoning: Reasoning | None) -> int | None:
+def budget_of(reasoning: Reasoning | None, limit: int | None = None) -> int | None:
     """Return the thinking budget in tokens, or None when thinking is off or was not asked for.
 
-    A budget that is stated wins over an effort. The caller clamps it to the model's range and to the output limit.
+    A budget that is stated wins over an effort. One that is not leaves a quarter of the output limit for the answer: what
+    is thought counts. The caller clamps the budget to the model's range and to the output limit.
     """
     if reasoning is None or reasoning.mode == "off" or reasoning.effort == "none":
         return None
     if reasoning.budget is not None:
         return reasoning.budget
-    if reasoning.effort is not None:
-        return BUDGET.get(reasoning.effort, DEFAULT_BUDGET)
-    return DEFAULT_BUDGET if reasoning.mode is not None else None
+    if reasoning.effort is None and reasoning.mode is None:
+        return None
+    budget = BUDGET.get(reasoning.effort or "", DEFAULT_BUDGET)
+    return budget if limit is None else min(budget, limit * 3 // 4)
 
 
 def nearest(effort: str, declared: tuple[str, ...]) -> str:

@@ -52,6 +52,16 @@ def short_call_id(call_id: str, *, dotted: bool = False) -> str:
     return call_id if fits.fullmatch(call_id) else _stand_in(call_id)
 
 
+def unseen(call_id: str, seen: set[str]) -> str:
+    """Return the id, or one made of it, that is not in `seen` yet, and put it there."""
+    single, count = call_id, 1
+    while single in seen:
+        count += 1
+        single = f"{call_id}_{count}"
+    seen.add(single)
+    return single
+
+
 def _stand_in(name: str) -> str:
     digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_LENGTH]
     return f"{_ODD.sub('_', name)[: LONGEST - HASH_LENGTH - 1]}_{digest}"

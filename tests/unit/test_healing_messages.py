@@ -194,7 +194,7 @@ OVER = "The maximum tokens you requested exceeds the model limit of 5000 for thi
         (f'"thinking.type.enabled" is not supported for this model. {HINT}', {"thinking": ENABLED},
          {"thinking": ADAPTIVE}, "thinking_form", ()),
         ("adaptive thinking is not supported on this model", {"thinking": ADAPTIVE},
-         {"thinking": {**ADAPTIVE, "type": "enabled", "budget_tokens": 8192}}, "thinking_form", ()),
+         {"thinking": {**ADAPTIVE, "type": "enabled", "budget_tokens": 6750}}, "thinking_form", ()),
         ("adaptive thinking is not supported on this model",
          {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}},
          {"thinking": {"type": "enabled", "budget_tokens": 2048}, "output_config": {"effort": "low"}}, "thinking_form", ()),
@@ -306,3 +306,34 @@ def test_a_refusal_that_only_the_client_can_help_stands(message: str, code: str)
 )  # fmt: skip
 def test_no_body_breaks_a_repair(message: str, body: bytes) -> None:
     MESSAGES.heal(body, refusal(message, bare=True))
+
+
+# Structured output
+
+
+def test_an_open_schema_is_closed_where_claude_insists() -> None:
+    """Claude wants every object closed; maps, and what stands in words, are left alone."""
+    inner = {"type": "object", "properties": {"b": {"type": "string", "enum": ["x"]}}}
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "array", "items": inner}, "m": {"type": "object"}},
+        "$defs": {"c": {"anyOf": [{**inner, "additionalProperties": True}, {"type": "null"}]}},
+        "allOf": [inner],
+    }
+    shut = {**inner, "additionalProperties": False}
+    expected = {
+        "type": "object",
+        "properties": {"a": {"type": "array", "items": shut}, "m": {"type": "object"}},
+        "$defs": {"c": {"anyOf": [shut, {"type": "null"}]}},
+        "allOf": [inner],
+        "additionalProperties": False,
+    }
+    message = "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false"
+
+    def asked(schema: Any) -> dict[str, Any]:
+        return request(output_config={"effort": "high", "format": {"type": "json_schema", "schema": schema}})
+
+    error = refusal(message, bare=True)
+    assert (asked(expected), ("output_schema",), ()) == healed(MESSAGES, asked(schema), error)
+    assert healed(MESSAGES, asked(expected), error) is None
+    assert healed(MESSAGES, request(), error) is None

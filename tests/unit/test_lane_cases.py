@@ -494,3 +494,216 @@ def test_results_in_turns_of_their_own_meet_their_calls(
     words = ["Rainy", "Sunny", *(part["text"] for part in between), "Then?"]
     assert sorted(words, key=sent.index) == words
     assert "No result" not in sent
+
+
+@pytest.mark.parametrize("upstream", SURFACES)
+def test_a_late_tool_message_meets_its_call(upstream: DialectName) -> None:
+    """AC-30, AC-46: a user who spoke up while a tool still ran does not cost the result."""
+    called = [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in "ab"]
+    history = [
+        *_hi(),
+        {"role": "assistant", "content": None, "tool_calls": called},
+        {"role": "tool", "tool_call_id": "a", "content": "Rainy"},
+        {"role": "user", "content": "Meanwhile"},
+        {"role": "tool", "tool_call_id": "b", "content": "Sunny"},
+    ]
+    asked = call_of(upstream, "chat", messages=history)
+    assert not {"orphan_tool_use", "orphan_tool_result"} & {*asked.repairs}
+    sent = asked.outgoing.body.decode()
+    words = ["Rainy", "Sunny", "Meanwhile"]
+    assert sorted(words, key=sent.index) == words
+    if upstream == "chat":
+        told = json.loads(sent)["messages"]
+        assert ["user", "assistant", "tool", "tool", "user"] == [each["role"] for each in told]
+        assert "late_tool_result" in asked.repairs
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_a_call_of_a_messages_model_that_ended_its_turn_is_run(surface: DialectName) -> None:
+    """AC-24: clients look at the stop reason before they run anything."""
+    wire = messages.start() + messages.call_block(0, "t1", "f", '{"a":1}') + messages.end() + messages.STOP
+    found = told("messages", surface, wire)
+    assert ([F], "tools") == (found.calls, found.stop)
+    if surface == "messages":
+        content = [{"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}]
+        reply = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": content,
+                 "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1}}  # fmt: skip
+        whole = call_of("messages", surface, stream=False).complete(json.dumps(reply).encode())
+        assert "tools" == read_reply(surface, whole).stop
+
+
+def test_the_last_event_of_a_passed_stream_holds_what_was_streamed() -> None:
+    """The SDKs' final response is what stands there; upstream may leave it empty."""
+    first = responses.message("A", "msg_1")
+    second = responses.call("f", '{"a":1}', id="fc_2")
+    wire = responses.sse(
+        responses.created(),
+        responses.done(0, **first),
+        responses.done(1, **second),
+        responses.completed(),
+    )
+    events = events_of(streamed(call_of("responses", "responses"), wire))
+    assert [first, second] == events[-1]["response"]["output"]
+
+
+@pytest.mark.parametrize("upstream", ["chat", "messages"])
+def test_tools_that_were_searched_for_go_with_a_session_to_another_model(upstream: DialectName) -> None:
+    """Codex searches its tools with some models; a session that changes models has them in its history only."""
+    read_file = {
+        "type": "function",
+        "name": "read",
+        "parameters": {"type": "object"},
+        "defer_loading": True,
+    }
+    group = {"type": "namespace", "name": "files", "tools": [read_file]}
+    search = {
+        "type": "tool_search_call",
+        "call_id": "s",
+        "execution": "client",
+        "arguments": {"query": "files"},
+    }
+    found = {"type": "tool_search_output", "call_id": "s", "execution": "client", "tools": [group, read_file]}
+    history = [
+        *_hi(),
+        search,
+        found,
+        {
+            "type": "function_call",
+            "call_id": "c",
+            "name": "read",
+            "namespace": "files",
+            "arguments": "{}",
+        },
+        {"type": "function_call_output", "call_id": "c", "output": "x"},
+        search,
+        found,
+    ]
+    asked = call_of(upstream, "responses", input=history, tools=[read_file])
+    sent = json.loads(asked.outgoing.body)
+    names = [each.get("function", each)["name"] for each in sent["tools"]]
+    assert ["read", "files__read"] == names
+    assert 1 == json.dumps(sent["messages"]).count('"files__read"')
+    wire = {
+        "chat": call(0, "{}", "files__read") + chat.finish("tool_calls") + chat.DONE,
+        "messages": messages.start() + messages.call_block(0, "t", "files__read") + messages.end("tool_use") + messages.STOP,
+    }  # fmt: skip
+    [called] = check_responses_stream(streamed(asked, wire[upstream])).response["output"]
+    assert ("read", "files") == (called["name"], called["namespace"])
+
+
+def test_a_schema_that_other_models_take_is_one_that_claude_takes() -> None:
+    """AC-43: Claude refuses a schema whose objects do not say that they have no other members."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    sent = json.loads(call_of("messages", "chat", response_format=form).outgoing.body)
+    assert {**schema, "additionalProperties": False} == sent["output_config"]["format"]["schema"]
+
+
+@pytest.mark.parametrize("upstream", ["messages", "responses"])
+def test_a_participants_name_is_not_lost_silently(upstream: DialectName) -> None:
+    named = call_of(upstream, "chat", messages=[{"role": "user", "name": "ann", "content": "Hi"}])
+    assert "name" in named.losses
+
+
+def _budget_of(upstream: DialectName, surface: DialectName, **asked: Any) -> Any:
+    model = Model(id="up-1", dialects=(upstream,), thinking_budget=(1024, 32_000))
+    engine = Engine(
+        Settings(), DIALECTS, lambda: (model,), lambda: "scope", lambda: 1.0, lambda prefix: prefix
+    )
+    body = ask(surface, "up-1", "Hi", stream=True) | asked
+    sent = json.loads(engine.prepare(DIALECTS[surface], json.dumps(body).encode()).outgoing.body)
+    return sent.get("thinking_budget", sent.get("thinking", {}).get("budget_tokens"))
+
+
+def test_a_budget_of_thinking_leaves_room_for_the_answer() -> None:
+    """What is thought counts against the output limit: an effort that takes all of it gives an empty answer."""
+    hard = {"reasoning": {"effort": "high"}, "max_output_tokens": 4000}
+    assert [3000, 3000] == [_budget_of(upstream, "responses", **hard) for upstream in ("chat", "messages")]
+    adaptive = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}, "max_tokens": 4000}
+    assert 3000 == _budget_of("messages", "messages", **adaptive)
+    stated = {"thinking": {"type": "enabled", "budget_tokens": 9000}, "max_tokens": 4000}
+    assert [3999, 3999] == [_budget_of(upstream, "messages", **stated) for upstream in ("chat", "messages")]
+    tight = {**hard, "max_output_tokens": 900}
+    assert [None, None] == [_budget_of(upstream, "responses", **tight) for upstream in ("chat", "messages")]
+
+
+ALLOWED: dict[DialectName, Callable[[Any], dict[str, Any]]] = {
+    "chat": lambda named: {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [named]}},
+    "responses": lambda named: {"type": "allowed_tools", "mode": "auto", "tools": [named]},
+}
+
+
+@pytest.mark.parametrize("surface", ["chat", "responses"])
+def test_allowed_tools_have_the_names_that_the_tools_have(surface: DialectName) -> None:
+    """AC-61: upstream refuses a choice among tools that it was not told of."""
+    name = "files.read"
+    named = {"function": {"name": name}} if surface == "chat" else {"name": name}
+    asked = {
+        "tools": [ARGUMENTLESS[surface]({}) | {"type": "function"} | named],
+        "tool_choice": ALLOWED[surface]({"type": "function", **named}),
+    }
+    sent = json.loads(call_of(surface, surface, **asked).outgoing.body)
+    [tool] = sent["tools"]
+    short = tool.get("function", tool)["name"]
+    assert name != short
+    assert 1 == json.dumps(sent["tool_choice"]).count(f'"{short}"')
+    assert name not in json.dumps(sent)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_ids_that_a_model_gives_twice_do_not_end_a_session_with_claude(surface: DialectName) -> None:
+    """Claude refuses them for ever; models that count their calls anew in each answer left them behind."""
+    turns = [("call_0", "one"), ("call_0", "two"), ("call_0_2", "three")]
+    history: dict[DialectName, list[dict[str, Any]]] = {"chat": _hi(), "messages": _hi(), "responses": _hi()}
+    for call_id, answer in turns:
+        function = {"name": "f", "arguments": "{}"}
+        history["chat"] += [
+            {"role": "assistant", "tool_calls": [{"id": call_id, "type": "function", "function": function}]},
+            {"role": "tool", "tool_call_id": call_id, "content": answer},
+        ]
+        history["messages"] += [
+            {"role": "assistant", "content": [{"type": "tool_use", "id": call_id, "name": "f", "input": {}}]},
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": call_id, "content": answer}],
+            },
+        ]
+        history["responses"] += [
+            {"type": "function_call", "call_id": call_id, **function},
+            {"type": "function_call_output", "call_id": call_id, "output": answer},
+        ]
+    member = "input" if surface == "responses" else "messages"
+    asked = call_of("messages", surface, **{member: history[surface]})
+    assert "tool_ids" in asked.repairs
+    blocks = [
+        block
+        for turn in json.loads(asked.outgoing.body)["messages"]
+        for block in turn["content"]
+        if isinstance(block, dict)
+    ]
+    used = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    answered = {block["tool_use_id"]: block["content"] for block in blocks if block["type"] == "tool_result"}
+    assert 3 == len(set(used))
+    assert used == list(answered)
+    for call_id, (_, answer) in zip(used, turns, strict=True):
+        assert answer in json.dumps(answered[call_id])
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_call_whose_id_the_conversation_has_gets_another(*, stream: bool) -> None:
+    """Claude Code finds results by the id alone, and would take the first call's result for the second one's."""
+    history = [
+        *_hi(),
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "call_0", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "call_0", "content": "one"}]},
+    ]
+    asked = call_of("chat", "messages", stream=stream, messages=history)
+    pieces = [chat.call(0, "{}", call_id="call_0", name="f"), chat.call(1, "{}", call_id="call_1", name="g")]
+    wire = chat.calls(*pieces) + chat.finish("tool_calls") + chat.DONE
+    if stream:
+        content = check_messages_stream(streamed(asked, wire)).content
+    else:
+        collector = asked.collector()
+        collector.feed(wire)
+        content = json.loads(collector.close()[0])["content"]
+    assert ["call_0_2", "call_1"] == [block["id"] for block in content]

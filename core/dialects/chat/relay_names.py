@@ -21,6 +21,14 @@ class _Tool(Struct):
     function: _Function | None = None
 
 
+class _Allowed(Struct):
+    tools: list[_Tool] = []
+
+
+class _Choice(_Tool):
+    allowed_tools: _Allowed | None = None
+
+
 class _Call(Struct):
     id: str | None = None
     function: _Function | None = None
@@ -32,7 +40,7 @@ class _Message(Struct):
 
 
 _tools = msgspec.json.Decoder(list[_Tool])
-_tool = msgspec.json.Decoder(_Tool)
+_choice = msgspec.json.Decoder(_Choice)
 _message = msgspec.json.Decoder(_Message)
 _array = msgspec.json.Decoder(list[dict[str, Raw]])
 _members = msgspec.json.Decoder(dict[str, Raw])
@@ -44,21 +52,29 @@ def rename_tools(tools: Raw, notes: Notes) -> Raw | None:
     if not any(map(_is_long, found)):
         return None
     notes.repair(LONG_NAMES)
-    renamed: list[Any] = [
-        _with_name(members, short_name(_name(tool))) if _is_long(tool) else members
-        for tool, members in zip(found, _array.decode(tools), strict=True)
-    ]
-    return Raw(encode(renamed))
+    return Raw(encode(_renamed(found, tools)))
 
 
 def rename_choice(choice: Raw) -> Raw | None:
-    """Return the choice with the name that its tool now has, None when that is the same."""
+    """Return the choice with the names that its tools now have, None when those are the same."""
     if first_byte(choice) != b"{":
         return None
-    chosen = read(_tool, choice, "$.tool_choice")
+    chosen = read(_choice, choice, "$.tool_choice")
+    members = _members.decode(choice)
+    if chosen.allowed_tools is not None and any(map(_is_long, chosen.allowed_tools.tools)):
+        allowed = _members.decode(members["allowed_tools"])
+        renamed = {**allowed, "tools": _renamed(chosen.allowed_tools.tools, allowed["tools"])}
+        return Raw(encode({**members, "allowed_tools": renamed}))
     if not _is_long(chosen):
         return None
-    return Raw(encode(_with_name(_members.decode(choice), short_name(_name(chosen)))))
+    return Raw(encode(_with_name(members, short_name(_name(chosen)))))
+
+
+def _renamed(found: list[_Tool], tools: Raw) -> list[Any]:
+    return [
+        _with_name(members, short_name(_name(tool))) if _is_long(tool) else members
+        for tool, members in zip(found, _array.decode(tools), strict=True)
+    ]
 
 
 def rename_calls(messages: list[Raw], notes: Notes) -> list[Raw] | None:

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from core.dialect import Target
 from core.dialects.chat.draft import SAMPLING, Notes
 from core.dialects.chat.reading import Count, first_byte, read
+from core.dialects.chat.reasoning_in import ReasoningWords, reasoning_of
 from core.dialects.chat.relay_names import rename_choice, rename_tools
 from core.dialects.chat.schema import NULL, encode
+from core.dialects.chat.tools_out import encode_reasoning
 from core.effort import nearest
 from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.tool_count import check_count
@@ -23,8 +25,11 @@ STRIPPED: Final = (
     "safety_identifier",
 )  # fmt: skip
 LIMIT_NAMES: Final = ("max_tokens", "max_completion_tokens")
+REASONING_WORDS: Final = ReasoningWords.__struct_fields__
+FOREIGN_WORDS: Final = ("thinking", "reasoning")
 NEEDS_TOOLS: Final = ("tool_choice", "parallel_tool_calls")
 
+_reasoning = msgspec.json.Decoder(ReasoningWords)
 _string = msgspec.json.Decoder(str)
 _flag = msgspec.json.Decoder(bool | None)
 _count = msgspec.json.Decoder(Count)
@@ -131,6 +136,32 @@ def _sampling(draft: Draft) -> None:
             draft.lose(name)
 
 
+def _reasoning_words(draft: Draft) -> None:
+    """Copilot's chat knows an effort or a budget, whatever the model declares, and ignores other words (litellm#28053)."""
+    for name in FOREIGN_WORDS:
+        if name in draft.members and first_byte(draft.members[name]) != b"{":
+            draft.lose(name)
+    model = draft.target.model
+    by_budget = (
+        model.thinking_budget is not None and not model.efforts and "reasoning_effort" in draft.members
+    )
+    if not by_budget and not any(name in draft.members for name in FOREIGN_WORDS):
+        return
+    said = {name: draft.members[name] for name in REASONING_WORDS if name in draft.members}
+    reasoning = reasoning_of(read(_reasoning, Raw(encode(said)), "$"))
+    for name in said:
+        draft.drop(name) if reasoning is not None else draft.lose(name)
+    if reasoning is None:
+        return
+    draft.notes.repair("reasoning_words")
+    limit = draft.members.get(model.output_limit_name)
+    effort, budget = encode_reasoning(reasoning, None if limit is None else _count.decode(limit), draft.notes)
+    if effort is not UNSET:
+        draft.put("reasoning_effort", Raw(encode(effort)))
+    if budget is not UNSET:
+        draft.put("thinking_budget", Raw(encode(budget)))
+
+
 def _effort(draft: Draft) -> None:
     """Only the efforts that the model declares are taken; the nearest one stands in."""
     if "reasoning_effort" not in draft.members:
@@ -175,5 +206,6 @@ def _messages(draft: Draft) -> None:
 
 # In this order: nulls first, so that no other repair meets one.
 REPAIRS: Final[tuple[Callable[[Draft], None], ...]] = (
-    _nulls, _messages, _model, _one_answer, _strangers, _output_limit, _tools, _names, _sampling, _effort, _budget, _usage,
+    _nulls, _messages, _model, _one_answer, _strangers, _output_limit, _tools, _names, _sampling, _reasoning_words,
+    _effort, _budget, _usage,
 )  # fmt: skip

@@ -5,9 +5,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw, Struct, structs
 
-from core.canonical import HostedTool, Json, Reasoning, Request, Tool, ToolChoice
+from core.canonical import HostedTool, Json, Request, Tool, ToolChoice
 from core.dialects.chat.messages_in import decode_messages
 from core.dialects.chat.reading import Count, Number, Seed, first_byte, read
+from core.dialects.chat.reasoning_in import ReasoningWords, reasoning_of
 from core.dialects.chat.schema import NULL
 from core.dialects.chat.tools_in import (
     decode_choice,
@@ -25,18 +26,7 @@ class _StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class _Thinking(Struct):
-    type: str = ""
-    budget_tokens: Count | None = None
-
-
-class _Reasoning(Struct):
-    effort: str | None = None
-    max_tokens: Count | None = None
-    summary: str | None = None
-
-
-class _Body(Struct):
+class _Body(ReasoningWords, kw_only=True):
     model: str
     messages: list[Raw]
     stream: bool | None = None
@@ -56,10 +46,6 @@ class _Body(Struct):
     seed: Seed | None = None
     stop: str | list[str] | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
-    reasoning_effort: str | None = None
-    thinking_budget: Count | None = None
-    thinking: _Thinking | None = None
-    reasoning: _Reasoning | None = None
     verbosity: str | None = None
     response_format: Raw = NULL
     user: str | None = None
@@ -98,7 +84,7 @@ def decode_request(body: bytes) -> Request:
         seed=found.seed,
         stop=_stop(found.stop),
         choices=1 if found.n is None else found.n,
-        reasoning=_reasoning(found),
+        reasoning=reasoning_of(found),
         verbosity=found.verbosity,
         format=decode_format(found.response_format),
         user=found.user,
@@ -128,22 +114,6 @@ def _stop(stop: str | list[str] | None) -> tuple[str, ...]:
     if len(stops) > MOST_STOPS:
         raise InvalidRequestError("too many stop sequences (at $.stop)", param="$.stop")
     return tuple(text for text in stops if text)
-
-
-def _reasoning(found: _Body) -> Reasoning | None:
-    """Join what is said in OpenAI's word (`reasoning_effort`) and in those of other gateways."""
-    said = found.reasoning or _Reasoning()
-    thinking = found.thinking or _Thinking()
-    effort = found.reasoning_effort or said.effort
-    budget = found.thinking_budget if found.thinking_budget is not None else said.max_tokens
-    budget = thinking.budget_tokens if budget is None else budget
-    if thinking.type == "disabled" or effort == "none":
-        return Reasoning("off")
-    if thinking.type == "adaptive":
-        return Reasoning("adaptive", effort=effort, summary=said.summary)
-    if budget is not None:
-        return Reasoning("budget", budget, effort, said.summary)
-    return None if effort is None and said.summary is None else Reasoning(None, None, effort, said.summary)
 
 
 def _refuse_audio(found: _Body) -> None:

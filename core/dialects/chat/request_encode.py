@@ -68,7 +68,9 @@ def encode_request(request: Request, target: Target) -> Encoded:
     _limit(body, request, notes)
     _sample(body, request, notes)
     _use_tools(body, request, notes)
-    body.reasoning_effort, body.thinking_budget = encode_reasoning(request, notes)
+    body.reasoning_effort, body.thinking_budget = encode_reasoning(
+        request.reasoning, request.max_output, notes
+    )
     body.response_format = encode_format(request.format, notes)
     _identify(body, request, notes)
     for name in request.extras:

@@ -96,7 +96,12 @@ def completion_id(echo: Echo) -> str:
 
 
 def finish_reason_of(stop_reason: StopReason, *, tools: bool, refused: bool) -> str:
-    """Return chat's word; a refusal in the model's own words ends with `stop`, and no call means no `tool_calls`."""
+    """Return chat's word; a refusal in the model's own words ends with `stop`.
+
+    Clients run no call that ends otherwise than with `tool_calls` (AC-24), and wait for one that `tool_calls` promises.
+    """
+    if tools and stop_reason in {"end_turn", "other"}:
+        return "tool_calls"
     if stop_reason == "refusal" and refused:
         return "stop"
     if stop_reason == "tool_use" and not tools:

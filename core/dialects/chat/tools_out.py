@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from core.canonical import HostedTool, OutputFormat, Request, Tool, ToolChoice
+from core.canonical import HostedTool, OutputFormat, Reasoning, Tool, ToolChoice
 from core.custom_tools import wrap_tool
 from core.dialects.chat.draft import Notes
 from core.effort import budget_of, effort_of, nearest
@@ -114,9 +114,14 @@ def encode_format(form: OutputFormat | None, notes: Notes) -> Format | UnsetType
     return Format("json_schema", schema)
 
 
-def encode_reasoning(request: Request, notes: Notes) -> tuple[str | UnsetType, int | UnsetType]:
-    """Return `reasoning_effort` and `thinking_budget`, at most one of them set, as the model declares them."""
-    reasoning, model = request.reasoning, notes.target.model
+def encode_reasoning(
+    reasoning: Reasoning | None, limit: int | None, notes: Notes
+) -> tuple[str | UnsetType, int | UnsetType]:
+    """Return `reasoning_effort` and `thinking_budget`, at most one of them set, as the model declares them.
+
+    limit: the output limit, which holds for thinking too.
+    """
+    model = notes.target.model
     if reasoning is None:
         return UNSET, UNSET
     if reasoning.summary is not None:
@@ -127,8 +132,7 @@ def encode_reasoning(request: Request, notes: Notes) -> tuple[str | UnsetType, i
         and (reasoning.mode == "budget" or not model.efforts)
         and effort != "none"
     ):
-        least, most = model.thinking_budget
-        return UNSET, max(least, min(budget_of(reasoning) or least, most))
+        return UNSET, _budget(reasoning, model.thinking_budget, limit, notes)
     if effort is None or (
         effort == "none" and (notes.claude or not model.efforts) and "none" not in model.efforts
     ):
@@ -140,3 +144,17 @@ def encode_reasoning(request: Request, notes: Notes) -> tuple[str | UnsetType, i
     if chosen != effort:
         notes.lose("effort")
     return chosen, UNSET
+
+
+def _budget(
+    reasoning: Reasoning, declared: tuple[int, int], limit: int | None, notes: Notes
+) -> int | UnsetType:
+    """Return a budget that the model declares and that is below the output limit, as Claude wants it; or none."""
+    least, most = declared
+    budget = max(least, min(budget_of(reasoning, limit) or least, most))
+    if limit is None or budget < limit:
+        return budget
+    if limit <= least:
+        notes.lose("thinking_budget")
+        return UNSET
+    return limit - 1

@@ -6,15 +6,18 @@ Left alone, because only the client can help: a prefill, a hosted tool, an image
 import re
 from typing import Any, Final
 
+from msgspec import Raw
+
 from core.canonical import Reasoning
 from core.dialect import Encoded
 from core.dialects.messages import betas as flags
 from core.dialects.messages.heal_history import settle_calls, stop_thinking, strip_thinking
 from core.dialects.messages.heal_paths import NAMED, drop_named
+from core.dialects.messages.output_schema import closed
 from core.dialects.messages.thinking import LEAST_BUDGET
 from core.effort import budget_of
 from core.errors import GatewayError
-from core.refused import Refused, Rule, rule
+from core.refused import Refused, Rule, members_of, rule
 from core.refused import heal as heal_by
 
 BETA: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+){0,8}-20[0-9]{2}-[0-9]{2}-[0-9]{2}")
@@ -57,7 +60,8 @@ def _budget(refused: Refused, _: re.Match[str]) -> bool:
     if _text(refused.inner("thinking").get("type")) != "adaptive":
         return False
     effort = _text(refused.inner("output_config").get("effort"))
-    return _put_budget(refused, budget_of(Reasoning("adaptive", effort=effort or None)) or LEAST_BUDGET)
+    asked = Reasoning("adaptive", effort=effort or None)
+    return _put_budget(refused, budget_of(asked, refused.number("max_tokens")) or LEAST_BUDGET)
 
 
 def _fit_budget(refused: Refused, _: re.Match[str]) -> bool:
@@ -87,6 +91,16 @@ def _put_budget(refused: Refused, budget: int, least: int = LEAST_BUDGET) -> boo
 def _asked_budget(refused: Refused) -> int:
     raw = refused.inner("thinking").get("budget_tokens")
     return int(bytes(raw)) if raw is not None and re.fullmatch(rb"[0-9]{1,9}", bytes(raw)) else 0
+
+
+def _close_schema(refused: Refused, _: re.Match[str]) -> bool:
+    config = refused.inner("output_config")
+    form = members_of(config["format"])
+    shut = Raw(closed(form["schema"]))
+    if shut == form["schema"]:
+        return False
+    refused.put("output_config", {**config, "format": {**form, "schema": shut}})
+    return True
 
 
 def _drop_effort(refused: Refused, _: re.Match[str]) -> bool:
@@ -135,6 +149,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rule("thinking_budget", r"max_tokens`? must be greater than `?thinking", _fit_budget),
     rule("thinking_budget", r"budget_tokens: input should be greater than or equal to (\d{1,7})", _raise_budget),
     rule("effort", r"invalid_reasoning_effort|not support the effort parameter", _drop_effort),
+    rule("output_schema", r"'object' type, .additionalProperties", _close_schema),
     rule("max_tokens", r"exceeds the model limit of (\d{1,9})", _lower_limit),
     rule("max_tokens", r"max_tokens: \d{1,12} > (\d{1,9}), which is the maximum", _lower_limit),
     rule("sampling", r"temperature`? and `?top_p`? cannot both", _drop_top_p),

@@ -286,18 +286,19 @@ def _wanted_thinking(draft: Draft, asked: ThinkingConfig) -> tuple[str, int | No
     if _only_adaptive(model) or (asked.type == "adaptive" and model.adaptive_thinking):
         _effort_for(draft, asked)
         return "adaptive", None, display or ("summarized" if asked.type == "enabled" else None)
+    max_tokens: Any = draft.members["max_tokens"]
+    limit = max_tokens if isinstance(max_tokens, int) else _integer(max_tokens)
     budget = asked.budget_tokens
     if asked.type == "adaptive":
         if model.thinking_budget is None:
             return "adaptive", None, display
         config = draft.get("output_config", _output)
-        budget = budget_of(Reasoning("adaptive", effort=config.effort if config is not None else None))
+        effort = config.effort if config is not None else None
+        budget = budget_of(Reasoning("adaptive", effort=effort), limit)
     if budget is None:
         raise InvalidRequestError(
             "Object missing required field `budget_tokens` (at $.thinking)", param="$.thinking.budget_tokens"
         )
-    max_tokens: Any = draft.members["max_tokens"]
-    limit = max_tokens if isinstance(max_tokens, int) else _integer(max_tokens)
     fitting = thinking.fitting_budget(budget, model, limit)
     return None if fitting is None else ("enabled", fitting, display)
 

@@ -88,7 +88,7 @@ class MessagesRelay:
         self._phase = "before"
         self._index = 0
         self._open: _Open | None = None
-        self._stopped = False
+        self._stopped = self._called = False
         self._broken_call = ""
         self._unsent = b""
         self._failure: GatewayError | None = None
@@ -271,6 +271,9 @@ class MessagesRelay:
                 f"upstream called {self._broken_call} with arguments that are no JSON object"
             )
         self._stopped = self._stopped or reason is not None
+        if reason == "end_turn" and self._called:
+            told = {**raw_members(raw_members(data)["delta"]), "stop_reason": "tool_use"}
+            data = _encode({**raw_members(data), "delta": told})
         if event.usage is None or event.usage.output_tokens is None:
             data = _encode(
                 {**raw_members(data), "usage": usage_out(self._tap.usage, self._echo.input_tokens)}
@@ -305,8 +308,9 @@ class MessagesRelay:
             self._closed()
 
     def _closed(self) -> None:
-        """Note that the open block has ended, and whether it was a call that nobody can run."""
+        """Note that the open block has ended, and whether it was a call, or one that nobody can run."""
         arguments = "".join(self._open.pieces) if self._open is not None else ""
+        self._called = self._called or (self._open is not None and self._open.call != "")
         if self._open is not None and self._open.call and arguments and not is_object(arguments):
             self._broken_call = self._open.call
         self._open = None
@@ -326,6 +330,9 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     if restored_reply(members, echo.full_names()):
         body = _encode(members)
         members = raw_members(body)
+    if wire.stop_reason == "end_turn" and any(map(_is_call, wire.content)):
+        body = _encode({**members, "stop_reason": "tool_use"})
+        members = raw_members(body)
     if members.keys() >= REQUIRED and wire.usage is not None:
         if bytes(members["model"]) == _encode(echo.model):
             return body
@@ -334,6 +341,11 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
     blank = message_wire(echo, [], wire.stop_reason, wire.stop_sequence, usage)
     present = {name: value for name, value in members.items() if bytes(value) != b"null"}
     return _encode({**blank, **present, "model": echo.model})
+
+
+def _is_call(block: Raw) -> bool:
+    """Tell whether a block is one that the client has to act on: it does only where the reply ends with `tool_use` (AC-24)."""
+    return b'"tool_use"' in bytes(block) and _string(raw_members(block)["type"]) == "tool_use"
 
 
 def _carries(delta: DeltaIn, data: bytes) -> bool:

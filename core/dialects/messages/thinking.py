@@ -40,7 +40,7 @@ def plan(reasoning: Reasoning | None, model: Model, max_tokens: int, *, may_thin
         return Plan(None, effort, ("reasoning", *losses))
     if model.adaptive_thinking:
         return Plan({"type": "adaptive", "display": "summarized"}, effort, losses)
-    wanted = budget_of(reasoning)
+    wanted = budget_of(reasoning, max_tokens)
     budget = fitting_budget(wanted, model, max_tokens) if wanted is not None else None
     if budget is not None and model.thinking_budget is not None:
         lost = () if reasoning.effort is None or effort is not None else losses

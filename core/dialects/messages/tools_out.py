@@ -8,6 +8,7 @@ from msgspec import Raw
 from core.canonical import HostedTool, OutputFormat, Request, Tool, ToolChoice
 from core.custom_tools import wrap_tool
 from core.dialects.messages.blocks_out import with_cache
+from core.dialects.messages.output_schema import closed
 from core.dialects.messages.tools_in import object_schema
 from core.dialects.messages.turns import Piece, raw_members
 from core.errors import UnsupportedFeatureError
@@ -67,7 +68,7 @@ def format_out(asked: OutputFormat | None, model: Model) -> tuple[dict[str, Any]
     if asked.kind == "json_schema" and asked.schema is not None:
         schema = without_dialect(asked.schema)
         if model.structured_outputs is not False:
-            return {"type": "json_schema", "schema": Raw(schema)}, None
+            return {"type": "json_schema", "schema": Raw(closed(schema))}, None
         return (
             None,
             f"Answer with one JSON value and nothing else. It must fit this JSON Schema:\n{schema.decode()}",

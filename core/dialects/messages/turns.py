@@ -5,12 +5,14 @@ keeps its bytes: `Turn.raw` is the whole turn as received, until something in it
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from core.dialects.messages.blocks_out import text_wire
+from core.names import unseen
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -78,6 +80,7 @@ def settle(turns: list[Turn], repairs: list[str]) -> list[Turn]:
     Names of what was done are added to `repairs`.
     """
     turns = _merge(_system_after_results([turn for turn in turns if turn.pieces]), repairs)
+    _single_ids(turns, repairs)
     settled: list[Turn] = []
     calls: list[str] = []
     for turn in turns:
@@ -97,6 +100,34 @@ def _calls(turn: Turn) -> list[str]:
     return (
         [piece.link for piece in turn.pieces if piece.type == "tool_use"] if turn.role == "assistant" else []
     )
+
+
+def _single_ids(turns: Sequence[Turn], repairs: list[str]) -> None:
+    """Give calls whose ids came before ids of their own, with their results.
+
+    Upstream takes each id once, and some models count theirs anew in each answer (claude-code#20631).
+    """
+    seen: set[str] = set()
+    for turn, answers in zip_longest(turns, turns[1:]):
+        links = _calls(turn)
+        if len(set(links)) == len(links) and seen.isdisjoint(links):
+            seen.update(links)
+            continue
+        repairs.append("tool_ids")
+        fresh: dict[str, list[str]] = {}
+        for piece in turn.pieces:
+            if piece.type == "tool_use":
+                fresh.setdefault(piece.link, []).append(unseen(piece.link, seen))
+                _relink(turn, piece, "id", fresh[piece.link][-1])
+        for piece in answers.pieces if answers is not None else ():
+            if answers is not None and piece.type == "tool_result" and fresh.get(piece.link):
+                _relink(answers, piece, "tool_use_id", fresh[piece.link].pop(0))
+
+
+def _relink(turn: Turn, piece: Piece, name: str, link: str) -> None:
+    if piece.link != link:
+        piece.link = piece.members()[name] = link
+        turn.raw = None
 
 
 def _system_after_results(turns: list[Turn]) -> list[Turn]:

@@ -152,8 +152,11 @@ class History:
         )
 
     def more_tools(self, raw: Raw, path: str) -> None:
-        """Take tools that are declared inside the input."""
+        """Take tools that are declared inside the input, or that a search found there."""
         self.tools.extend(read(_decode_tools, raw, path).tools)
+
+    def tool_search(self, _raw: Raw, _path: str) -> None:
+        """Skip a search for tools: what it found is declared, and models of other dialects have no such search."""
 
     def _output(self, raw: Raw, path: str, *, custom: bool) -> None:
         item = read(_decode_output, raw, path)
@@ -200,6 +203,8 @@ ITEMS: Final[dict[str, Callable[[History, Raw, str], None]]] = {
     "compaction": History.compaction,
     "item_reference": History.reference,
     "additional_tools": History.more_tools,
+    "tool_search_call": History.tool_search,
+    "tool_search_output": History.more_tools,
 }
 
 

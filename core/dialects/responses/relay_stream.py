@@ -11,6 +11,7 @@ from core.dialect import Echo
 from core.dialects.responses.envelope import Envelope
 from core.dialects.responses.errors import error_from_upstream, failed_error
 from core.dialects.responses.known import KNOWN, LIFECYCLE, NEW_ID, TERMINAL
+from core.dialects.responses.live import ITEM_DONE
 from core.dialects.responses.schema import (
     JSON_ERRORS,
     Absent,
@@ -95,8 +96,9 @@ class ResponsesRelay:
 
     Invariants: `_state` goes new, open, over and never back; nothing is forwarded before `response.created` or after
     a terminal event. `_anchors` holds each item's first id by output index, and every later event is made to agree
-    with it (Copilot changes ids from event to event; the openai SDK, opencode and Continue break on that). `_next` is
-    the number that the next event must have. `_error` waits until the bytes before it were handed out.
+    with it (Copilot changes ids from event to event; the openai SDK, opencode and Continue break on that). `_items` are
+    the finished items as forwarded. `_next` is the number that the next event must have. `_error` waits until the bytes
+    before it were handed out.
     """
 
     def __init__(self, echo: Echo) -> None:
@@ -106,6 +108,7 @@ class ResponsesRelay:
         self._rest = b""
         self._next = 0
         self._anchors: dict[int, str] = {}
+        self._items: dict[int, Raw] = {}
         self._response_id: str | None = None
         self._usage: Usage | None = None
         self._failure: GatewayError | None = None
@@ -265,6 +268,8 @@ class ResponsesRelay:
             item = self._item(facts.item, index)
             if item is not facts.item:
                 changes["item"] = item
+            if kind == ITEM_DONE:
+                self._items[index] = item
         elif facts.item_id is not None and self._anchor(index, facts.item_id) != facts.item_id:
             changes["item_id"] = self._anchors[index]
         return changes
@@ -295,7 +300,7 @@ class ResponsesRelay:
             self._response_id = response.id or Envelope(self._echo).id
         if response.id != self._response_id:
             changes["id"] = self._response_id
-        output = self._output(response.output or [])
+        output = self._output(response.output) if response.output else self._finished(kind)
         if output is not None:
             changes["output"] = output
         if response.usage is not None:
@@ -307,7 +312,12 @@ class ResponsesRelay:
         status = "in_progress" if kind not in TERMINAL else kind.removeprefix("response.")
         envelope = Envelope(self._echo, self._response_id)
         self._response_id = envelope.id
-        return Raw(envelope.render(status, []))
+        return Raw(envelope.render(status, self._finished(kind) or []))
+
+    def _finished(self, kind: str) -> list[Raw] | None:
+        """Return what was streamed, for a last event that repeats nothing of it: SDKs give out what stands there."""
+        told = kind in TERMINAL and self._items
+        return [self._items[index] for index in sorted(self._items)] if told else None
 
     def _output(self, raws: list[Raw]) -> list[Raw] | None:
         """Return the output with the items' first ids, or None when they have them."""

@@ -182,9 +182,19 @@ def shorten_tools(repair: Repair) -> None:
             repair.note(LONG_NAMES)
     choice = repair.members.get("tool_choice")
     if is_set(choice) and bytes(choice)[:1] == b"{":
-        short_choice = _short_tool(choice, "$.tool_choice")
+        short_choice = _short_allowed(_short_tool(choice, "$.tool_choice"))
         if short_choice is not choice:
             repair.put("tool_choice", short_choice)
+
+
+def _short_allowed(choice: Raw) -> Raw:
+    members = decode_members(choice)
+    if "tools" not in members:
+        return choice
+    tools = read(decode_raws, members["tools"], "$.tool_choice.tools")
+    short = [_short_tool(tool, f"$.tool_choice.tools[{index}]") for index, tool in enumerate(tools)]
+    same = all(new is old for new, old in zip(short, tools, strict=True))
+    return choice if same else Raw(encode({**members, "tools": short}))
 
 
 def _short_tool(tool: Raw, path: str) -> Raw:

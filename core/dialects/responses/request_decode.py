@@ -57,8 +57,12 @@ def decode_request(raw: bytes) -> Request:
     if not body.model:
         raise InvalidRequestError(MODEL_MISSING, param="$.model")
     extras = {name: bytes(value) for name, value in decode_members(raw).items() if _is_extra(name, value)}
-    messages, declared = _messages(body)
-    tools, namespaces = decode_tools([*(body.tools or ()), *declared], "$.tools")
+    messages, within = _messages(body)
+    tools, namespaces = decode_tools(body.tools or [], "$.tools")
+    found, others = decode_tools(within, "$.input")
+    declared = {tool.name for tool in tools}  # a search may find a tool again
+    tools += {tool.name: tool for tool in found if tool.name not in declared}.values()
+    namespaces = {**others, **namespaces}
     if any(namespaces.values()):
         extras[NAMESPACES] = describe_namespaces(namespaces)
     choice = None

@@ -60,6 +60,8 @@ class Turns:
     def add(self, message: Message, index: int) -> None:
         """Write one turn. Raises `UnsupportedFeatureError`."""
         param = f"messages[{index}].content"
+        if message.name is not None:
+            self._note(self.losses, "name")
         if message.role == "assistant":
             self._assistant(message.content, param)
         elif message.role == "system":

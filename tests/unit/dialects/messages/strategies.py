@@ -70,10 +70,13 @@ results = st.lists(st.one_of(texts, images, found), max_size=2).map(tuple)
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """A legal conversation: turns alternate, each call is answered at once, marks are given but never more than four."""
+    """A legal conversation: turns alternate, calls have ids of their own and are answered at once, marks are never more than four."""
+    used: set[str] = set()
     messages = [Message("user", (Text(draw(words), cache=CacheBreakpoint()),))]
     for _ in range(draw(st.integers(0, 3))):
-        calls_here = draw(st.lists(calls, max_size=2, unique_by=lambda call: call.call_id))
+        drawn = draw(st.lists(calls, max_size=2, unique_by=lambda call: call.call_id))
+        calls_here = [call for call in drawn if call.call_id not in used]
+        used.update(call.call_id for call in calls_here)
         said = draw(st.lists(texts, min_size=1, max_size=2))
         messages.append(Message("assistant", (*draw(st.lists(thinking, max_size=1)), *said, *calls_here)))
         answers = [

@@ -256,7 +256,7 @@ def test_deferred_tools_stay_deferred_beside_a_hosted_search() -> None:
         ({"type": "enabled", "budget_tokens": 100}, HAIKU, {"type": "enabled", "budget_tokens": 1024}),
         ({"type": "adaptive", "display": "omitted"}, SONNET, {"type": "adaptive", "display": "omitted"}),
         ({"type": "adaptive", "display": "updates"}, OPUS, {"type": "adaptive", "display": "summarized"}),
-        ({"type": "adaptive"}, HAIKU, {"type": "enabled", "budget_tokens": 8192}),
+        ({"type": "adaptive"}, HAIKU, {"type": "enabled", "budget_tokens": 6750}),
         ({"type": "enabled", "budget_tokens": 31_999}, OPUS, {"type": "adaptive", "display": "summarized"}),
         ({"type": "disabled"}, OPUS, {"type": "disabled"}),
     ],
