@@ -6,7 +6,7 @@ in circles (Switchyard#502), and Claude refuses the history (claude-code#20631).
 
 from msgspec import structs
 
-from core.canonical import BlockStart, Request, StreamEvent, ToolUse
+from core.canonical import BlockStart, Request, StreamEvent, ToolUse, Usage
 from core.dialect import StreamDecoder
 from core.names import unseen
 
@@ -25,6 +25,11 @@ class DistinctDecoder:
     def close(self) -> list[StreamEvent]:
         """Return the last events. Raises `UpstreamProtocolError` when the stream was cut."""
         return self._distinct(self._decoder.close())
+
+    @property
+    def usage(self) -> Usage | None:
+        """What upstream has counted so far."""
+        return self._decoder.usage
 
     def _distinct(self, events: list[StreamEvent]) -> list[StreamEvent]:
         for place, event in enumerate(events):
