@@ -209,6 +209,31 @@ def test_with_github_in_trouble_the_pages_say_which(
     assert (200, True) == (browser.page.status, 'class="error"' in browser.page.text)
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/", "Ready for your tools"),
+        ("/", "Logged in to GitHub. "),
+        ("/dashboard", "GitHub login works"),
+        ("/login", "Logged in to GitHub; Copilot accepts it."),
+    ],
+)
+def test_a_login_works_also_where_its_quota_is_not_told(
+    host: Host, fake: FakeCopilot, path: str, said: str
+) -> None:
+    fake.force("GET", QUOTA, 500, "unicorn")
+    shown = Browser(host().url, path=path).get()
+    assert said in shown
+    assert "GitHub does not say what is left of the plan: unicorn" in shown
+
+
+def test_the_front_page_says_that_it_is_the_list_of_models_that_fails(host: Host, fake: FakeCopilot) -> None:
+    fake.force("GET", QUOTA, 500, "unicorn", times=0)
+    fake.force("GET", "/models", 503, {"message": "busy"}, times=0)
+    shown = Browser(host().url, path="/").get()
+    assert "Not ready yet Copilot does not tell its models: busy" in shown
+
+
 def test_a_broken_state_store_is_a_sentence(gateway: Hosted) -> None:
     browser = signed_in(gateway)
     with closing(gateway.services.state._store):  # type: ignore[attr-defined] # the local store has close()
