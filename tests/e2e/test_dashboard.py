@@ -147,7 +147,9 @@ def test_keys_are_listed_with_limits_and_use_and_never_in_clear(host: Host, tick
     row = re.sub(
         r"<[^>]+>",
         " ",
-        re.findall(r"<tr><th scope=\"row\">ci</th>.*?</tr>", browser.page.text, re.DOTALL)[-1],
+        re.findall(
+            r"<tr><th scope=\"row\"><span class=\"name\">ci</span></th>.*?</tr>", browser.page.text, re.DOTALL
+        )[-1],
     )
     assert "only gpt-*" in row
     assert "1 of 5 requests today" in row
