@@ -12,8 +12,8 @@ from handlers.services import services
 class Account(Struct, frozen=True, kw_only=True):
     """The login as it was found.
 
-    is_there: somebody has logged in. works: Copilot takes the login. trouble: why it does not, or why the quota cannot be
-    had. token_ends: of Copilot's token, in unix seconds. host: where that is good.
+    is_there: somebody has logged in. works: Copilot takes the login. trouble: why it does not, or that the quota cannot be
+    had, and why. token_ends: of Copilot's token, in unix seconds. host: where that is good.
     """
 
     is_there: bool = True
@@ -35,7 +35,7 @@ def look_at_account() -> Account:
     try:
         quota = RecentQuota(given.state, given.quota, given.now).look(given.copilot.tokens.account())
     except GatewayError as error:
-        return replace(found, trouble=error.message)
+        return replace(found, trouble=f"GitHub does not say what is left of the plan: {error.message}")
     return replace(found, quota=quota)
 
 
@@ -44,7 +44,9 @@ def account_in_words() -> str:
     found = look_at_account()
     if not found.is_there:
         return "Nobody is logged in to GitHub yet."
-    if found.quota is None:
+    if not found.works:
         return f"A GitHub login is kept, but it does not work: {found.trouble}"
+    if found.quota is None:
+        return f"Logged in to GitHub; Copilot accepts it. {found.trouble}"
     plan = f" (plan {found.quota.plan})" if found.quota.plan else ""
     return f"Logged in to GitHub as {found.quota.login or 'an unnamed account'}{plan}; Copilot accepts it."

@@ -64,4 +64,4 @@ def _models() -> tuple[tuple[Model, ...], str]:
     try:
         return services().engine.listed(), ""
     except GatewayError as error:
-        return (), error.message
+        return (), f"Copilot does not tell its models: {error.message}"

@@ -166,7 +166,8 @@ def _serve(
             return
         serve(
             app, current.host, current.port,
-            allowance=body_allowance(services), patience=_patience(current), on_ready=on_ready,
+            allowance=body_allowance(services), patience=_patience(current), chore=services.ledger.tend,
+            on_ready=on_ready,
         )  # fmt: skip
     finally:
         services.ledger.flush()

@@ -30,12 +30,22 @@ def command(*, verbose: bool | None, as_json: bool, place: Place) -> None:
 
     Days are UTC. Credits are Copilot's own figures where it names them, else the price list's.
     """
-    from core.ledger.report import report  # noqa: PLC0415 - not needed for `--help`
+    from core.errors import GatewayError  # noqa: PLC0415 - not needed for `--help`
+    from core.ledger.report import report  # noqa: PLC0415
 
     secrets = stage_secrets(place) if place.stage else None
     session = Session(settings({"verbose": verbose}), secrets=secrets)
-    quota = session.services.quota()
-    told = report(_stage_ledger(place) if place.stage else session.services.ledger, time.time())
+    services = session.services
+    told = report(_stage_ledger(place) if place.stage else services.ledger, time.time())
+    try:
+        quota = services.quota()
+    except GatewayError:
+        if told.last_30_days.requests:  # known here, whatever GitHub says
+            if as_json:
+                print_json({"gateway": told})
+            else:
+                show_ledger(told)
+        raise
     if as_json:
         print_json({**msgspec.to_builtins(quota), "gateway": told})
         return

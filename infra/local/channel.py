@@ -31,13 +31,15 @@ class House(Struct, frozen=True, kw_only=True):
     """The rules that hold for every connection.
 
     allowance: judges heads, in a worker's thread; the app then knows what FAULT and WITHHELD mean. None: every body of
-    up to `max_body_bytes` is taken. now: seconds of a clock that never goes back.
+    up to `max_body_bytes` is taken. now: seconds of a clock that never goes back. chore: what a worker does about once a
+    second, whether anybody asks or not.
     """
 
     patience: Patience
     max_body_bytes: int
     allowance: Allowance | None
     now: Callable[[], float]
+    chore: Callable[[], object] | None = None
 
 
 class DoorTask(PumpedTask):

@@ -7,6 +7,7 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from waitress.adjustments import Adjustments
@@ -83,6 +84,24 @@ class Workers(ThreadedTaskDispatcher):
         return bool(super().shutdown(cancel_pending, left))
 
 
+class Chore:
+    """What a worker does beside answering: a task, as waitress knows them."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self.is_under_way = False
+
+    def service(self) -> None:
+        """Do it."""
+        try:
+            self._call()
+        finally:
+            self.is_under_way = False
+
+    def cancel(self) -> None:
+        """Leave it: the server ends."""
+
+
 class DoorServer(TcpWSGIServer):
     """Serves one listening socket.
 
@@ -99,17 +118,18 @@ class DoorServer(TcpWSGIServer):
         self.house = house
         self.pump = Pump(house.now)
         self._stopping = self._over = False
+        self._chore = None if house.chore is None else Chore(house.chore)
         self.room = room_for(CONNECTIONS)
         # waitress counts its listener and its trigger, and must be asked once more to find everybody busy.
         options["connection_limit"] = self.room + 3
         adjustments = Adjustments(sockets=[listener], threads=threads, **options)
-        dispatcher = Workers(self.pump, threads)
+        self._workers = Workers(self.pump, threads)
         place = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
             watched(app),
             {},
             _sock=listener,
-            dispatcher=dispatcher,
+            dispatcher=self._workers,
             adj=adjustments,
             sockinfo=place,
             bind_socket=False,
@@ -175,11 +195,14 @@ class DoorServer(TcpWSGIServer):
             raise
 
     def maintenance(self, now: float) -> None:
-        """Look at every connection, once a second; waitress's own clock may be set back, ours not."""
+        """Look at every connection, and have the chore done, once a second; waitress's own clock may be set back, ours not."""
         del now
         current = self.house.now()
         for channel in list(self.active_channels.values()):
             channel.mind(current)
+        if self._chore is not None and not self._chore.is_under_way:
+            self._chore.is_under_way = True
+            self._workers.add_task(self._chore)
 
     def _make_room(self) -> None:
         """Close the connections that are unused for longest."""

@@ -68,6 +68,7 @@ def serve(
     max_body_bytes: int = 32 * 1024 * 1024,
     allowance: "Allowance | None" = None,
     patience: Patience | None = None,
+    chore: Callable[[], object] | None = None,
     on_ready: Callable[[int], None] | None = None,
 ) -> None:
     """Serve `app` until SIGINT or SIGTERM, then give open replies five seconds, and end those that are not over with an error.
@@ -77,6 +78,7 @@ def serve(
     allowance: says by a request's head how much of a body is read; the app answers what is refused.
     max_body_bytes: the limit of every body where there is no `allowance`.
     patience: how slow clients may be.
+    chore: what is done about once a second, whether anybody asks or not; never twice at a time.
     on_ready: called with the bound port once connections are accepted.
     Raises ListenError. Signals are handled only when called in the main thread.
     """
@@ -91,6 +93,7 @@ def serve(
         max_body_bytes=max_body_bytes,
         allowance=allowance,
         now=time.monotonic,
+        chore=chore,
     )
     with listening(host, port) as listener:
         server = DoorServer(app, listener, house, threads, **OPTIONS)

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from threading import Thread
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from core.access.caller import Caller
+from core.access.managed_keys import ManagedKeys
+from core.exchange import Exchange
 from core.notice import NOTICE
 from core.settings import Secret
 from tests.browser.conftest import KEY, PATIENCE, Host, Open, Watch, offences, sign_in
@@ -25,6 +29,13 @@ MODEL = "gpt-5-mini"
 REFUSED = "Failed to load resource: the server responded with a status of 403"
 PAGES = ("/", "/dashboard", "/dashboard?range=7d&by=key", "/dashboard?range=12m", "/login")
 PHONE = {"width": 360, "height": 740}
+# Where the visible words of an axis begin and end.
+EDGES = """axis => [...axis.children].filter(each => getComputedStyle(each).visibility === "visible").map(each => {
+    const words = document.createRange();
+    words.selectNodeContents(each);
+    const { left, right } = words.getBoundingClientRect();
+    return [left, right];
+})"""
 
 
 @pytest.fixture
@@ -344,6 +355,46 @@ def test_on_a_phone_no_page_is_wider_than_the_screen(busy: Hosted, browse: Open,
     for closed in page.locator("summary").all():
         closed.click()
     assert [PHONE["width"]] * 2 == page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+
+
+@pytest.mark.parametrize("span", ["24h", "7d", "30d", "12m"])
+def test_on_the_smallest_screen_the_times_of_a_chart_stand_apart(
+    busy: Hosted, browse: Open, span: str
+) -> None:
+    page = signed_in(browse, busy, f"/dashboard?range={span}", viewport={"width": 320, "height": 640})
+    for chart in page.locator(".chart").all():
+        right: float = chart.evaluate("each => each.getBoundingClientRect().right")
+        edges: list[list[float]] = chart.locator(".axis").evaluate(EDGES)
+        assert all(edge[1] + 4 <= following[0] for edge, following in pairwise(edges)), edges
+        assert edges[-1][1] < right
+
+
+def test_a_long_name_does_not_push_the_figures_out_of_sight(host: Host, browse: Open) -> None:
+    gateway = host(api_key=Secret(KEY))
+    name = "model-" + "of-many-words-" * 20
+    gateway.services.ledger.observe(
+        Exchange(
+            id="req_1", began_at=0.0, surface="chat", model=name, requested=name, caller=Caller("k" * 64), status=502,
+            error="upstream", admitted=True,
+        )
+    )  # fmt: skip
+    ManagedKeys(gateway.services.state, gateway.services.now).create("k" * 64)
+    page = signed_in(browse, gateway, viewport={"width": 1080, "height": 800})
+    for region in ("By model", "By key", "The gateway's keys"):
+        table = page.get_by_role("region", name=region)
+        assert table.evaluate("each => each.scrollWidth === each.clientWidth"), region
+
+
+def test_on_paper_no_table_lies_over_what_follows(busy: Hosted, browse: Open) -> None:
+    page = signed_in(browse, busy, "/dashboard?range=30d")
+    for closed in page.locator("summary").all():
+        closed.click()
+    page.emulate_media(media="print")
+    hidden: list[float] = page.locator(".scroll").evaluate_all(
+        "all => all.map(each => each.scrollHeight - each.clientHeight)"
+    )
+    assert len(hidden) > 5
+    assert {0} == set(hidden)
 
 
 def test_with_the_keyboard_alone_one_signs_in_looks_and_approves(host: Host, browse: Open) -> None:

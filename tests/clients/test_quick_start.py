@@ -68,7 +68,10 @@ def test_two_commands_and_one_paste_lead_to_an_answer_that_is_on_the_dashboard(
     dashboard = Browser(started, path="/dashboard")
     dashboard.get()
     (model,) = re.findall(r"ANTHROPIC_MODEL=(\S+)", script)
-    row = re.search(rf'<th scope="row">{re.escape(model)}</th><td class="n">(\d+)</td>', dashboard.page.text)
+    row = re.search(
+        rf'<th scope="row"><span class="name">{re.escape(model)}</span></th><td class="n">(\d+)</td>',
+        dashboard.page.text,
+    )
     assert row is not None
     assert int(row[1]) >= 2  # the question, and the command's answer
     assert '<rect class="s0"' in dashboard.page.text

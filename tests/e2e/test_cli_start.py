@@ -7,11 +7,16 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from core.ledger.ledger import Ledger
+from core.ledger.summary import total
+from infra.local.state import SqliteStateStore
 from tests.e2e import cli_driver as driver
 from tests.e2e.browser import Browser
 from tests.e2e.cli_driver import (
@@ -115,6 +120,26 @@ def test_start_serves_while_copilot_cannot_be_reached(environ: dict[str, str]) -
     finally:
         assert gateway.stop() == 0
     assert any(line.startswith("warning: The models could not be listed: ") for line in gateway.said)
+
+
+def test_what_was_asked_is_in_the_books_soon_also_where_nobody_asks_again(
+    environ: dict[str, str],
+) -> None:
+    """A process that is killed loses the last second at most."""
+    store_login(environ)
+    gateway = Started(environ)
+    try:
+        url = gateway.url()
+        assert [200] * 3 == [chat(url) for _ in range(3)]
+        ends = time.monotonic() + PATIENCE
+        path = Path(environ["COPILOT_GATEWAY_DATA_DIR"]) / "state.sqlite3"
+        with closing(SqliteStateStore(path, time.time)) as state:
+            books = Ledger(state, time.time, time.monotonic)
+            while total(books.days(time.time() - 60)).requests < 3:
+                assert time.monotonic() < ends
+                time.sleep(0.1)
+    finally:
+        gateway.stop(signal.SIGKILL)
 
 
 def test_taken_port_is_one_line(environ: dict[str, str]) -> None:

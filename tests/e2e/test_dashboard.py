@@ -147,7 +147,9 @@ def test_keys_are_listed_with_limits_and_use_and_never_in_clear(host: Host, tick
     row = re.sub(
         r"<[^>]+>",
         " ",
-        re.findall(r"<tr><th scope=\"row\">ci</th>.*?</tr>", browser.page.text, re.DOTALL)[-1],
+        re.findall(
+            r"<tr><th scope=\"row\"><span class=\"name\">ci</span></th>.*?</tr>", browser.page.text, re.DOTALL
+        )[-1],
     )
     assert "only gpt-*" in row
     assert "1 of 5 requests today" in row
@@ -207,6 +209,31 @@ def test_with_github_in_trouble_the_pages_say_which(
     browser = Browser(host().url, path=path)
     browser.get()
     assert (200, True) == (browser.page.status, 'class="error"' in browser.page.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/", "Ready for your tools"),
+        ("/", "Logged in to GitHub. "),
+        ("/dashboard", "GitHub login works"),
+        ("/login", "Logged in to GitHub; Copilot accepts it."),
+    ],
+)
+def test_a_login_works_also_where_its_quota_is_not_told(
+    host: Host, fake: FakeCopilot, path: str, said: str
+) -> None:
+    fake.force("GET", QUOTA, 500, "unicorn")
+    shown = Browser(host().url, path=path).get()
+    assert said in shown
+    assert "GitHub does not say what is left of the plan: unicorn" in shown
+
+
+def test_the_front_page_says_that_it_is_the_list_of_models_that_fails(host: Host, fake: FakeCopilot) -> None:
+    fake.force("GET", QUOTA, 500, "unicorn", times=0)
+    fake.force("GET", "/models", 503, {"message": "busy"}, times=0)
+    shown = Browser(host().url, path="/").get()
+    assert "Not ready yet Copilot does not tell its models: busy" in shown
 
 
 def test_a_broken_state_store_is_a_sentence(gateway: Hosted) -> None:

@@ -103,6 +103,19 @@ def test_command_tells_the_same(gateway: Hosted, fake: FakeCopilot, tmp_path: Pa
     assert ["model", MODEL, "2"] in lines
 
 
+def test_command_tells_the_ledger_where_github_does_not_tell_the_quota(
+    gateway: Hosted, fake: FakeCopilot, tmp_path: Path
+) -> None:
+    asked(gateway)
+    gateway.services.ledger.flush()
+    environ = environment(tmp_path, fake) | environ_for(fake, tmp_path)
+    fake.force("GET", "/copilot_internal/user", 500, "unicorn", times=0)
+    told, shown = run(environ, "check-usage", "--json"), run(environ, "check-usage")
+    assert ((4, "error: unicorn\n"),) * 2 == tuple((each.returncode, each.stderr) for each in (told, shown))
+    assert 3 == json.loads(told.stdout)["gateway"]["today"]["requests"]
+    assert ["today", "3", "1"] in [line.split()[:3] for line in shown.stdout.splitlines()]
+
+
 def test_nothing_is_lost_when_the_gateway_is_stopped(fake: FakeCopilot, tmp_path: Path) -> None:
     environ = environment(tmp_path, fake) | environ_for(fake, tmp_path)
     program = Started(environ)

@@ -705,5 +705,5 @@ def test_a_call_whose_id_the_conversation_has_gets_another(*, stream: bool) -> N
     else:
         collector = asked.collector()
         collector.feed(wire)
-        content = json.loads(collector.close()[0])["content"]
+        content = json.loads(collector.close())["content"]
     assert ["call_0_2", "call_1"] == [block["id"] for block in content]
