@@ -51,7 +51,7 @@ def _conversation(archive: Archive, item_id: str) -> dict[str, Raw]:
         items = [] if stored is None else stored.conversation()
     except JSON_ERRORS:
         return {}
-    return {item_id: raw for raw in items if (item_id := _read(raw).id)}
+    return {known: raw for raw in items if (known := _read(raw).id)}
 
 
 def _read(raw: Raw) -> _Item:
