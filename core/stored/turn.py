@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct, structs
 from core.call import Call
 from core.dialect import StreamRelay
 from core.dialects.responses.reading import read
-from core.dialects.responses.request_encode import ENCRYPTED
+from core.dialects.responses.request_decode import ENCRYPTED
 from core.dialects.responses.schema import (
     JSON_ERRORS,
     Absent,
