@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct, structs
 from core.call import Call
 from core.dialect import StreamRelay
 from core.dialects.responses.reading import read
-from core.dialects.responses.request_encode import ENCRYPTED
+from core.dialects.responses.request_decode import ENCRYPTED
 from core.dialects.responses.schema import (
     JSON_ERRORS,
     Absent,
@@ -22,6 +22,7 @@ from core.dialects.responses.schema import (
 from core.errors import GatewayError, InvalidRequestError, UnsupportedFeatureError
 from core.ports import StoreError
 from core.stored.archive import Archive, Stored
+from core.stored.references import MARK, resolve
 from core.stored.tap import StoredRelay
 
 SETTING: Final = "COPILOT_GATEWAY_STORE_RESPONSES"
@@ -138,9 +139,12 @@ def begin(body: bytes, archive: Archive | None, most: int) -> Turn:
         changes["store"] = None  # upstream keeps nothing: the lanes would call it a loss
     if previous is not None or kept is not None:
         items = _items(asked.input)
+    if archive is not None and is_set(asked.input) and MARK in bytes(asked.input):
+        items = resolve(_items(asked.input), archive)
+        changes["input"] = _joined(items)
     if previous is not None:
         items = [*_continued(archive, previous), *items]
-        changes["input"] = Raw(b"[" + b",".join(items) + b"]")
+        changes["input"] = _joined(items)
     if kept is not None and (include := _include(asked.include)) is not None:
         changes["include"] = include
     changed = _changed(body, changes, most) if changes else body
@@ -186,6 +190,10 @@ def _items(raw: Raw | Absent) -> list[Raw]:
             return read(decode_raws, raw, "$.input")
         case _:
             raise InvalidRequestError("input must be a text or a list of items (at $.input)", param="$.input")
+
+
+def _joined(items: list[Raw]) -> Raw:
+    return Raw(b"[" + b",".join(items) + b"]")
 
 
 def _continued(archive: Archive | None, previous: str) -> Sequence[Raw]:

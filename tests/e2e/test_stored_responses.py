@@ -104,3 +104,28 @@ def test_an_unknown_id_is_an_error_that_the_sdk_reads(oai: openai.OpenAI) -> Non
 def test_input_tokens_are_counted(oai: openai.OpenAI) -> None:
     counted = oai.responses.input_tokens.count(model="gpt-5.5", input="Hello there", tools=[TOOL])
     assert ("response.input_tokens", True) == (counted.object, counted.input_tokens > 5)
+
+
+@every_model
+@both_ways
+def test_what_an_answer_brought_may_be_referred_to(oai: openai.OpenAI, model: str, *, streamed: bool) -> None:
+    """As the AI SDK does by default: a reference for reasoning and text, the call itself, and its result."""
+    question: Any = {"role": "user", "content": '[[say:Let me see.]][[tool:get_weather {"city":"Paris"}]]'}
+    asked: Any = {"model": model, "tools": [TOOL], "reasoning": {"effort": "low", "summary": "auto"}}
+    first = ask(oai, streamed, input=[question], **asked)
+    told: list[Any] = [question]
+    for item in first.output:
+        if item.type == "function_call":
+            told += [
+                {"type": "function_call", "id": item.id, "call_id": item.call_id, "name": item.name, "arguments": item.arguments},
+                {"type": "function_call_output", "call_id": item.call_id, "output": "18 degrees"},
+            ]  # fmt: skip
+        else:
+            told.append({"type": "item_reference", "id": item.id})
+    second = ask(oai, streamed, input=told, **asked)
+    assert "Result: 18 degrees" == second.output_text
+    references = [{"type": "item_reference", "id": item.id} for item in second.output]
+    third = ask(
+        oai, streamed, input=[*told, *references, {"role": "user", "content": "[[say:end]]"}], **asked
+    )
+    assert "end" == third.output_text

@@ -202,6 +202,76 @@ def test_an_empty_id_is_no_id(archive: Archive, previous: str | None) -> None:
     assert None is turn.previous is json.loads(turn.body).get("previous_response_id")
 
 
+# Item references
+
+
+def said(item_id: str) -> dict[str, object]:
+    return {"type": "message", "id": item_id, "role": "assistant", "content": item_id}
+
+
+def reference(item_id: object) -> dict[str, object]:
+    return {"type": "item_reference", "id": item_id}
+
+
+def input_of(turn: Turn) -> Any:
+    return json.loads(turn.body)["input"]
+
+
+@pytest.mark.parametrize("store", [None, False])
+def test_what_is_referred_to_stands_in_its_place(archive: Archive, *, store: bool | None) -> None:
+    archive.save("resp_1", stored("resp_1", said("rs_1"), said("msg_1")))
+    question: object = {"role": "user", "content": "What is an item_reference?"}
+    turn = begin(
+        body(input=[question, reference("rs_1"), reference("msg_1"), question], store=store), archive, MOST
+    )
+    whole = [question, said("rs_1"), said("msg_1"), question]
+    assert (whole, whole) == (input_of(turn), [json.loads(bytes(item)) for item in turn.items])
+
+
+def test_references_reach_back_through_the_conversation_by_its_last_response(
+    archive: Archive, state: StateStore
+) -> None:
+    archive.save("resp_1", stored("resp_1", said("msg_1")))
+    archive.save("resp_2", stored("resp_2", said("msg_2"), given=(json.dumps(said("msg_1")).encode(),)))
+    assert archive.delete("resp_1")
+    turn = begin(body(input=[reference("msg_1"), reference("msg_2")]), archive, MOST)
+    assert [said("msg_1"), said("msg_2")] == input_of(turn)
+
+
+def test_references_of_two_conversations_meet(archive: Archive) -> None:
+    archive.save("resp_1", stored("resp_1", said("msg_1")))
+    archive.save("resp_2", stored("resp_2", said("msg_2")))
+    turn = begin(
+        body(input=[reference("msg_1"), reference("msg_2")], previous_response_id="resp_1"), archive, MOST
+    )
+    assert [said("msg_1"), said("msg_1"), said("msg_2")] == input_of(turn)
+
+
+def test_a_text_about_references_is_none(archive: Archive) -> None:
+    [item] = input_of(begin(body(input='"item_reference"'), archive, MOST))
+    assert '"item_reference"' == item["content"]
+
+
+def test_an_item_that_is_not_stored_is_not_found(archive: Archive, state: StateStore, clock: Clock) -> None:
+    raw = body(input=["", reference("msg_1")])
+    expected = (400, "$.input[1]", None)
+    assert expected == refused(raw, archive)
+    archive.save("resp_1", stored("resp_1", said("msg_1")))
+    assert expected == refused(raw, Archive(state, "theirs", now=clock, ttl=TTL))
+    begin(raw, archive, MOST)
+    archive.delete("resp_1")
+    assert expected == refused(raw, archive)
+
+
+@pytest.mark.parametrize("item_id", [None, 5, ""])
+def test_a_reference_without_an_id_is_left_to_the_lanes(archive: Archive, item_id: object) -> None:
+    turn = begin(body(input=[reference(item_id)]), archive, MOST)
+    assert [reference(item_id)] == input_of(turn)
+
+
+# What is refused
+
+
 def refused(
     raw: bytes, archive: Archive | None = None, most: int = MOST
 ) -> tuple[int, str | None, str | None]:

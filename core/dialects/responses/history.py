@@ -23,7 +23,7 @@ from core.canonical import (
 )
 from core.dialects.responses.items import EMPTY_ARGUMENTS, reasoning_text, search_blocks, unseal_thinking
 from core.dialects.responses.parts import PartBlock, decode_content
-from core.dialects.responses.reading import read
+from core.dialects.responses.reading import no_reference, read
 from core.dialects.responses.schema import (
     CallOutputItem,
     CompactionItem,
@@ -145,11 +145,8 @@ class History:
         self._join("assistant", Compaction(unseal(item.encrypted_content, "responses", item.id or "")))
 
     def reference(self, _raw: Raw, path: str) -> None:
-        """Refuse a reference: nothing is stored to refer to."""
-        raise InvalidRequestError(
-            f"item references are not supported: send the item itself (clients do under store=false) (at {path})",
-            param=path,
-        )
+        """Refuse a reference: those to stored items were resolved before."""
+        raise no_reference(path)
 
     def more_tools(self, raw: Raw, path: str) -> None:
         """Take tools that are declared inside the input, or that a search found there."""

@@ -20,6 +20,15 @@ def read(decode: Callable[[bytes | Raw], T], raw: bytes | Raw, path: str) -> T:
         raise invalid_json(error, path) from None
 
 
+def no_reference(path: str) -> InvalidRequestError:
+    """Return the refusal of a reference that nothing stored stands behind; its remedies are the operator's and the client's."""
+    return InvalidRequestError(
+        "item references need stored responses, which are off here: the setting COPILOT_GATEWAY_STORE_RESPONSES turns them "
+        f"on. Or send the items themselves: most clients do so when told store=false (at {path})",
+        param=path,
+    )
+
+
 def split_data_url(url: str, path: str) -> tuple[str, str]:
     """Return media type and base64 text of a `data:` URL. Raises `InvalidRequestError`."""
     head, comma, body = url.partition(",")

@@ -8,9 +8,9 @@ from msgspec import Raw, Struct
 
 from core.canonical import Opaque
 from core.dialect import Target
-from core.dialects.responses.reading import read
+from core.dialects.responses.reading import no_reference, read
 from core.dialects.responses.schema import decode_members, decode_raws, encode, is_set
-from core.errors import InvalidRequestError, UnsupportedFeatureError
+from core.errors import UnsupportedFeatureError
 from core.names import LONG_NAMES, short_call_id, short_name
 from core.opaque import PREFIX, comes_home, unseal
 from core.tool_count import MOST_TOOLS, check_count
@@ -96,10 +96,7 @@ def repair_items(repair: Repair) -> None:
 def _repair_item(repair: Repair, item: Raw, path: str) -> Raw | None:
     facts = read(_decode_facts, item, path)
     if facts.type == "item_reference":
-        raise InvalidRequestError(
-            "item references are not supported: send the item itself (clients do under store=false)",
-            param=path,
-        )
+        raise no_reference(path)
     changes: dict[str, Any] = {}
     if facts.type in OPAQUE_ITEMS and not OPAQUE_ITEMS[facts.type](repair, facts, changes, path):
         return None

@@ -10,6 +10,7 @@ from core.dialects.responses.history import decode_input
 from core.dialects.responses.peek import MODEL_MISSING
 from core.dialects.responses.reading import read
 from core.dialects.responses.schema import (
+    JSON_ERRORS,
     MOST,
     Absent,
     TextConfig,
@@ -24,6 +25,10 @@ from core.errors import InvalidRequestError
 NAMESPACES: Final = "namespaces"  # our own name in `extras` for the descriptions of tool namespaces
 REASONING: Final = "reasoning."  # prefix in `extras` of what only this dialect knows of reasoning
 NO_STORE: Final = b"false"
+ENCRYPTED: Final = "reasoning.encrypted_content"
+DEFAULTS: Final[dict[str, bytes]] = {
+    "truncation": b'"disabled"'
+}  # clients that send every member say what is so anyway
 
 
 class RequestBody(Struct):
@@ -49,6 +54,7 @@ KNOWN: Final = frozenset(RequestBody.__struct_fields__)
 
 _decode_body = msgspec.json.Decoder(RequestBody).decode
 _decode_format = msgspec.json.Decoder(TextFormat).decode
+_decode_names = msgspec.json.Decoder(list[str]).decode
 
 
 def decode_request(raw: bytes) -> Request:
@@ -99,7 +105,18 @@ def _request(
 
 
 def _is_extra(name: str, value: Raw) -> bool:
-    return name not in KNOWN and bytes(value) != b"null"
+    """Tell whether a member says something that the canonical request does not."""
+    if name in KNOWN or bytes(value) in {b"null", DEFAULTS.get(name)}:
+        return False
+    return name != "include" or not _comes_anyway(value)
+
+
+def _comes_anyway(include: Raw) -> bool:
+    """Tell whether only that is to be included which every answer has, asked for or not: nothing is lost without asking."""
+    try:
+        return all(name == ENCRYPTED for name in _decode_names(include))
+    except JSON_ERRORS:
+        return False
 
 
 def _messages(body: RequestBody) -> tuple[tuple[Message, ...], list[Raw]]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from core.canonical import Block, HostedTool, Json, Message, OutputFormat, Request, Text, Tool, ToolResult
 from core.dialect import Encoded, Target
-from core.dialects.responses.request_decode import NAMESPACES, REASONING, asks_to_store
+from core.dialects.responses.request_decode import ENCRYPTED, NAMESPACES, REASONING, asks_to_store
 from core.dialects.responses.schema import encode
 from core.dialects.responses.tools import encode_choice, encode_tools, namespaces_of
 from core.dialects.responses.turns import XAI, Turns
@@ -21,7 +21,6 @@ from core.tool_schema import clean_schema
 
 Place = tuple[int, Message]
 
-ENCRYPTED: Final = "reasoning.encrypted_content"
 LEAST_OUTPUT: Final = 16  # OpenAI refuses a smaller max_output_tokens
 
 # Members of the client's own that upstream takes as they are, with the first byte of the value that is meant.

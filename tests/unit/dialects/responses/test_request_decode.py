@@ -110,7 +110,6 @@ def test_what_codex_sends_is_understood() -> None:
         cache_key="key",
         extras={
             "store": b"false",
-            "include": b'["reasoning.encrypted_content"]',
             "client_metadata": b'{"session_id": "s"}',
             "reasoning.context": b'"all"',
             "namespaces": b'{"mcp":"more"}',
@@ -227,6 +226,23 @@ def test_structured_output_is_read(wire: Any, expected: OutputFormat | None) -> 
 )
 def test_reasoning_is_read(reasoning: Any, expected: Reasoning | None) -> None:
     assert request(reasoning=reasoning).reasoning == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "extra"),
+    [
+        ("include", [], False),
+        ("include", ["reasoning.encrypted_content"], False),
+        ("include", ["reasoning.encrypted_content", "message.output_text.logprobs"], True),
+        ("include", "all", True),
+        ("truncation", "disabled", False),
+        ("truncation", "auto", True),
+        ("store", False, True),
+    ],
+)
+def test_what_is_so_anyway_is_no_extra(name: str, value: object, *, extra: bool) -> None:
+    """What is one would be listed as lost: `include` was for each request of Codex to a Claude."""
+    assert extra is (name in request(**{name: value}).extras)
 
 
 def test_state_is_left_to_whoever_keeps_it() -> None:
