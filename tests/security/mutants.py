@@ -9,6 +9,7 @@ and must fail with it. Exit code 1 when a mutant survives, or could not be made.
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -114,13 +115,18 @@ def run_tests(place: Path, selection: str) -> tuple[int, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PYTEST_", "COPILOT_GATEWAY_"))
     }
-    try:
-        told = subprocess.run(
-            command, cwd=place, env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return 1, "its test failed to end"
-    return told.returncode, "\n".join(told.stdout.splitlines()[-15:])
+    with subprocess.Popen(
+        command, cwd=place, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            told, _ = process.communicate(timeout=PATIENCE)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)  # with the gateway that its test has started
+            if isinstance(error, subprocess.TimeoutExpired):
+                return 1, "its test failed to end"
+            raise
+    return process.returncode, "\n".join(told.splitlines()[-15:])
 
 
 def verdict(place: Path, mutant: Mutant) -> str:
