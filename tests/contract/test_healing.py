@@ -171,7 +171,7 @@ def _short(entry: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "asked", "expected"),
     [
-        (_no_adaptive, {"thinking": {"type": "adaptive"}}, {"thinking": {"type": "enabled", "budget_tokens": 8192}}),
+        (_no_adaptive, {"thinking": {"type": "adaptive"}}, {"thinking": {"type": "enabled", "budget_tokens": 6750}}),
         (_no_budget, {"thinking": {"type": "enabled", "budget_tokens": 2000}},
          {"thinking": {"type": "adaptive", "display": "summarized"}}),
         (_one_effort, {"output_config": {"effort": "low"}}, {"output_config": None}),
