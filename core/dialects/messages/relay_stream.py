@@ -13,7 +13,7 @@ from core.dialects.messages.model_name import with_model
 from core.dialects.messages.relay_names import restored_block, restored_reply
 from core.dialects.messages.reply_in import read_reply
 from core.dialects.messages.reply_out import message_wire
-from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn
+from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn, TypeOf
 from core.dialects.messages.stream_decoder import read_event, stream_block
 from core.dialects.messages.stream_encoder import BLOCK_STOP
 from core.dialects.messages.turns import raw_members
@@ -30,6 +30,7 @@ from core.sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 
 _encode: Final = msgspec.json.Encoder().encode
 _string: Final = msgspec.json.Decoder(str).decode
+_type: Final = msgspec.json.Decoder(TypeOf).decode
 _message: Final = msgspec.json.Decoder(ReplyIn).decode
 
 # What a client may see grow a block of each type; a block type that is not here takes whatever comes.
@@ -345,7 +346,12 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
 
 def _is_call(block: Raw) -> bool:
     """Tell whether a block is one that the client has to act on: it does only where the reply ends with `tool_use` (AC-24)."""
-    return b'"tool_use"' in bytes(block) and _string(raw_members(block)["type"]) == "tool_use"
+    if b'"tool_use"' not in bytes(block):
+        return False
+    try:
+        return _type(block).type == "tool_use"
+    except msgspec.DecodeError:  # no block at all
+        return False
 
 
 def _carries(delta: DeltaIn, data: bytes) -> bool:
