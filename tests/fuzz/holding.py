@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 
@@ -145,7 +146,9 @@ STREAM: Final[dict[str, Callable[[bytes], Any]]] = {
     "messages": check_messages_stream,
     "responses": check_responses_stream,
 }
-RELAYED: Final[dict[str, Callable[[bytes], Any]]] = {**STREAM, "responses": check_relayed_responses}
+RELAYED: Final[dict[str, Callable[[bytes], Any]]] = {
+    **STREAM, "chat": partial(check_chat_stream, repeats=True), "responses": check_relayed_responses,
+}  # fmt: skip
 
 
 def lane_of(upstream: Dialect, surface: Dialect) -> Callable[[bytes], None]:

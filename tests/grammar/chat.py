@@ -42,8 +42,11 @@ class ChatReply:
     comments: int = 0
 
 
-def check_chat_stream(stream: bytes) -> ChatReply:
-    """Read the stream as the strictest of clients would; AssertionError where one of them would fail."""
+def check_chat_stream(stream: bytes, *, repeats: bool = False) -> ChatReply:
+    """Read the stream as the strictest of clients would; AssertionError where one of them would fail.
+
+    repeats: a chunk may have a member twice, as what is passed through has when upstream's has.
+    """
     assert stream == b"" or stream.endswith(b"\n\n"), "the last event is cut"
     assert b"\r" not in stream
     reply = ChatReply()
@@ -61,7 +64,7 @@ def check_chat_stream(stream: bytes) -> ChatReply:
         if data == b"[DONE]":
             done = True
             continue
-        _chunk(json.loads(data, object_pairs_hook=_unique), reply)
+        _chunk(json.loads(data, object_pairs_hook=None if repeats else _unique), reply)
     if reply.error is None:
         assert done, "no [DONE]"
         assert reply.finish_reason is not None, "no finish_reason"

@@ -74,7 +74,7 @@ MUTANTS = [
     # Beyond this machine
     Mutant("no key beyond this machine", "infra/settings.py", "    if is_loopback(settings.host):\n        return\n", "    return\n", "tests/unit/cli/test_settings.py beyond_this_machine"),
     Mutant("no word about TLS", "infra/settings.py", "if not settings.allow_plain_http:", "if False:", f"{STRANGERS} weakness_22_nobody"),
-    Mutant("no key on Lambda", "infra/aws/services.py", "keys=ManagedKeys(state, time.time),", "keys=None,", f"{STRANGERS} weakness_04_a_function"),
+    Mutant("no key on Lambda", "infra/aws/services.py", "keys=ManagedKeys(state, time.time, notes_use=only not in READERS),", "keys=None,", f"{STRANGERS} weakness_04_a_function"),
     # Keys and files
     Mutant("keys compared letter by letter", "core/access/keys.py", "hmac.compare_digest(_digest(presented), self._digest)", "_digest(presented) == self._digest", f"{STRANGERS} weakness_17"),
     Mutant("keys in clear", "core/access/managed_keys.py", "return hashlib.sha256(clear.encode()).hexdigest()", "return clear", f"{DISK} weakness_10"),

@@ -97,6 +97,7 @@ _custom_tool = msgspec.json.Decoder(_CustomTool)
 _custom_format = msgspec.json.Decoder(_CustomFormat | None)
 _functions = msgspec.json.Decoder(_Function)
 _string = msgspec.json.Decoder(str)
+_members = msgspec.json.Decoder(dict[str, Raw])
 _choice = msgspec.json.Decoder(_Choice)
 _named = msgspec.json.Decoder(_Named)
 _format = msgspec.json.Decoder(_Format | None)
@@ -199,8 +200,10 @@ def decode_format(raw: Raw) -> OutputFormat | None:
         raise InvalidRequestError(
             f"the schema is missing (at {path}.json_schema)", param=f"{path}.json_schema"
         )
-    schema = None if form.schema is UNSET or form.schema == NULL else bytes(form.schema)
-    return OutputFormat("json_schema", form.name, schema, form.strict, form.description)
+    if form.schema is UNSET or form.schema == NULL:
+        return OutputFormat("json_schema", form.name, None, form.strict, form.description)
+    read(_members, form.schema, f"{path}.json_schema.schema")
+    return OutputFormat("json_schema", form.name, bytes(form.schema), form.strict, form.description)
 
 
 def _mode(word: str, path: str) -> Literal["auto", "none", "required"]:

@@ -162,6 +162,7 @@ def _format(raw: Raw | Absent | None) -> OutputFormat | None:
         raise InvalidRequestError(
             "a format is text, json_object, or json_schema with a schema", param="$.text.format"
         )
+    read(decode_members, wire.schema, "$.text.format.schema")
     return OutputFormat(
         "json_schema", wire.name, bytes(wire.schema), strict=wire.strict, description=wire.description
     )
