@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct, UnsetType
 
-from core.canonical import CUT_OFF, ToolUse, Usage
+from core.canonical import CUT_OFF, ServerToolUse, ToolUse, Usage
 from core.dialect import Echo
 from core.dialects.messages.errors import error_event, upstream_error
 from core.dialects.messages.model_name import with_model
@@ -65,11 +65,15 @@ END: Final = b"\n\n"
 
 
 class _Open(Struct):
-    """The open block: upstream's index for it, the deltas it takes (None: whatever comes), a call's name and arguments."""
+    """The open block: upstream's index for it, the deltas it takes (None: whatever comes), a call's name and arguments.
+
+    waits: whether the call is one that the client runs.
+    """
 
     wire_index: int
     takes: frozenset[str] | None
     call: str = ""
+    waits: bool = False
     pieces: list[str] = []
 
 
@@ -233,9 +237,8 @@ class MessagesRelay:
             raise UpstreamProtocolError("upstream sent a content_block_start without a block")
         block = stream_block(event.content_block, "")
         block_type = _string(raw_members(event.content_block)["type"])
-        self._open = _Open(
-            event.index, DELTAS.get(block_type), block.name if isinstance(block, ToolUse) else ""
-        )
+        call = block.name if isinstance(block, ToolUse | ServerToolUse) else ""
+        self._open = _Open(event.index, DELTAS.get(block_type), call, isinstance(block, ToolUse))
         data = self._numbered(event, data)
         shown = _completed(event.content_block, block_type)
         shown = restored_block(shown, self._names) if self._names else shown
@@ -311,7 +314,7 @@ class MessagesRelay:
     def _closed(self) -> None:
         """Note that the open block has ended, and whether it was a call, or one that nobody can run."""
         arguments = "".join(self._open.pieces) if self._open is not None else ""
-        self._called = self._called or (self._open is not None and self._open.call != "")
+        self._called = self._called or (self._open is not None and self._open.waits)
         if self._open is not None and self._open.call and arguments and not is_object(arguments):
             self._broken_call = self._open.call
         self._open = None
