@@ -17,8 +17,9 @@ from core.dialect import (
 from core.dialects.messages import heal
 from core.dialects.messages.errors import encode_error
 from core.dialects.messages.peek import peek
+from core.dialects.messages.relay_reply import relay_response
 from core.dialects.messages.relay_request import relay_request
-from core.dialects.messages.relay_stream import MessagesRelay, relay_response
+from core.dialects.messages.relay_stream import MessagesRelay
 from core.dialects.messages.reply_in import decode_response, reply_usage
 from core.dialects.messages.reply_out import encode_response
 from core.dialects.messages.request_decode import decode_request

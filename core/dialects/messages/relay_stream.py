@@ -1,4 +1,4 @@
-"""Pass-through of a stream and of a complete reply: upstream's own events, held to the rules that clients insist on."""
+"""Pass-through of a stream: upstream's own events, held to the rules that clients insist on."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -10,10 +10,9 @@ from core.canonical import CUT_OFF, ServerToolUse, ToolUse, Usage
 from core.dialect import Echo
 from core.dialects.messages.errors import error_event, upstream_error
 from core.dialects.messages.model_name import with_model
-from core.dialects.messages.relay_names import restored_block, restored_reply
-from core.dialects.messages.reply_in import read_reply
-from core.dialects.messages.reply_out import message_wire
-from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn, TypeOf
+from core.dialects.messages.relay_names import restored_block
+from core.dialects.messages.reply_out import REQUIRED, message_wire
+from core.dialects.messages.schema import DeltaIn, EventIn, ReplyIn
 from core.dialects.messages.stream_decoder import read_event, stream_block
 from core.dialects.messages.stream_encoder import BLOCK_STOP
 from core.dialects.messages.turns import raw_members
@@ -30,7 +29,6 @@ from core.sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 
 _encode: Final = msgspec.json.Encoder().encode
 _string: Final = msgspec.json.Decoder(str).decode
-_type: Final = msgspec.json.Decoder(TypeOf).decode
 _message: Final = msgspec.json.Decoder(ReplyIn).decode
 
 # What a client may see grow a block of each type; a block type that is not here takes whatever comes.
@@ -57,9 +55,6 @@ CARRIES: Final[dict[str, str]] = {
     "signature_delta": "signature",
     "citations_delta": "citation",
 }
-REQUIRED: Final = frozenset(
-    {"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}
-)
 DELTA_HEAD: Final = b"event: content_block_delta\ndata: "
 END: Final = b"\n\n"
 
@@ -325,36 +320,6 @@ class MessagesRelay:
         if event.index == self._index:
             return data
         return _encode({**raw_members(data), "index": self._index})
-
-
-def relay_response(body: bytes, echo: Echo) -> bytes:
-    """Pass a complete reply through, with the asked model id. Raises `GatewayError`."""
-    wire = read_reply(body)
-    members = raw_members(body)
-    if restored_reply(members, echo.full_names()):
-        body = _encode(members)
-        members = raw_members(body)
-    if wire.stop_reason == "end_turn" and any(map(_is_call, wire.content)):
-        body = _encode({**members, "stop_reason": "tool_use"})
-        members = raw_members(body)
-    if members.keys() >= REQUIRED and wire.usage is not None:
-        if bytes(members["model"]) == _encode(echo.model):
-            return body
-        return with_model(body, members, echo.model)
-    usage = usage_out(usage_in(wire.usage, wire.copilot_usage), echo.input_tokens)
-    blank = message_wire(echo, [], wire.stop_reason, wire.stop_sequence, usage)
-    present = {name: value for name, value in members.items() if bytes(value) != b"null"}
-    return _encode({**blank, **present, "model": echo.model})
-
-
-def _is_call(block: Raw) -> bool:
-    """Tell whether a block is one that the client has to act on: it does only where the reply ends with `tool_use` (AC-24)."""
-    if b'"tool_use"' not in bytes(block):
-        return False
-    try:
-        return _type(block).type == "tool_use"
-    except msgspec.DecodeError:  # no block at all
-        return False
 
 
 def _carries(delta: DeltaIn, data: bytes) -> bool:

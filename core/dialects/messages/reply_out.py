@@ -42,6 +42,10 @@ from core.opaque import seal
 _encode: Final = msgspec.json.Encoder().encode
 
 ID_PREFIX: Final = "msg_"
+# What every message has.
+REQUIRED: Final = frozenset(
+    {"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}
+)
 
 Wires = list[dict[str, Any] | Raw]
 
