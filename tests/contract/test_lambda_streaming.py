@@ -133,8 +133,7 @@ def test_client_that_leaves_goes_unnoticed_and_the_next_request_is_served(
     exchange.release()
     assert b"ok\n" == gateway.get("/healthz").body
     assert not exchange.left.is_set()
-    cut = [line for line in function.log if "lambda.answer_cut" in line and '"status":400' in line]
-    assert "TruncatedHTTPRequest" in cut[-1]
+    assert "TruncatedHTTPRequest" in function.logged("lambda.answer_cut", '"status":400')
 
 
 @every_surface

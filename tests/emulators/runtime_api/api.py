@@ -178,8 +178,9 @@ class RuntimeApi(Listening):
         except (BrokenError, RefusedError):
             self._finish(invocation, "truncated")
             raise
+        left = invocation.client_left()  # asked first: with the answer's end the front closes the connection
         self._finish(invocation, "failed" if trailers else "answered")
-        if invocation.client_left():
+        if left:
             return reply(
                 400,
                 b'{"errorType":"TruncatedHTTPRequest","errorMessage":"HTTP request detected as truncated"}',

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Self
 from tests.emulators.runtime_api.api import RuntimeApi
 from tests.emulators.runtime_api.front import FunctionUrl
 from tests.emulators.runtime_api.invocation import Invocation
+from tests.emulators.runtime_api.wire import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 WRAPPER = ROOT / "infra" / "aws" / "bootstrap"
@@ -95,6 +97,15 @@ class Lambda:
         watcher = threading.Thread(target=self._watch, args=(self._process,))
         self._watchers.append(watcher)
         watcher.start()
+
+    def logged(self, *marks: str) -> str:
+        """Return the last line of the log with all of these marks; wait for one, as the pipe is read beside us."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            if found := [line for line in self.log if all(mark in line for mark in marks)]:
+                return found[-1]
+            time.sleep(0.01)
+        raise AssertionError(f"no line with {marks} in {self.log}")
 
     def wait(self) -> int:
         """Wait until the process ends."""
