@@ -38,6 +38,15 @@ class Refused:
         """Set a member; `Raw` values inside keep their bytes."""
         self.members[name] = Raw(encode(value))
 
+    def rewrite(self, name: str, change: Callable[[list[Raw]], list[Raw]]) -> bool:
+        """Set an array to what is made of its items; return whether that is something else."""
+        items = items_of(self.members[name])
+        changed = change(items)
+        if changed == items:
+            return False
+        self.put(name, changed)
+        return True
+
     def drop(self, name: str) -> bool:
         """Take a member out that the client will miss; return whether it was there."""
         if self.members.pop(name, None) is None:

@@ -11,7 +11,7 @@ from msgspec import Raw
 from core.dialect import Encoded
 from core.dialects.chat.heal_calls import tell_unsigned_calls
 from core.errors import GatewayError
-from core.refused import Refused, Rule, encode, items_of, members_of, rule
+from core.refused import Refused, Rule, encode, members_of, rule
 from core.refused import heal as heal_by
 from core.tool_schema import INVALID_SCHEMA, with_schema
 
@@ -64,33 +64,22 @@ def _drop_knob(refused: Refused, match: re.Match[str]) -> bool:
 
 def _strip_reasoning(refused: Refused, _: re.Match[str]) -> bool:
     """Another account's, or another backend's, thought signature: the thinking goes, text and calls stay."""
-    raws = items_of(refused.members["messages"])
-    kept = [_without_reasoning(raw) for raw in raws]
-    if kept == raws:
+    if not refused.rewrite("messages", lambda raws: [_without_reasoning(raw) for raw in raws]):
         return False
-    refused.put("messages", kept)
     refused.losses.append("thinking")
     return True
 
 
 def _tell_calls(refused: Refused, _: re.Match[str]) -> bool:
     """A call without its thought signature: a client that keeps no unknown members, or a call of another model."""
-    raws = items_of(refused.members["messages"])
-    told = tell_unsigned_calls(raws)
-    if told == raws:
+    if not refused.rewrite("messages", tell_unsigned_calls):
         return False
-    refused.put("messages", told)
     refused.losses.append("thinking")
     return True
 
 
 def _complete_schemas(refused: Refused, _: re.Match[str]) -> bool:
-    tools = items_of(refused.members["tools"])
-    mended = [_with_schema(tool) for tool in tools]
-    if mended == tools:
-        return False
-    refused.put("tools", mended)
-    return True
+    return refused.rewrite("tools", lambda tools: [_with_schema(tool) for tool in tools])
 
 
 def _with_schema(tool: Raw) -> Raw:

@@ -77,12 +77,7 @@ def _drop_include(refused: Refused, value: str) -> bool:
 
 
 def _complete_schemas(refused: Refused, _: re.Match[str]) -> bool:
-    tools = items_of(refused.members["tools"])
-    mended = [_with_schema(tool) for tool in tools]
-    if mended == tools:
-        return False
-    refused.put("tools", mended)
-    return True
+    return refused.rewrite("tools", lambda tools: [_with_schema(tool) for tool in tools])
 
 
 def _with_schema(tool: Raw) -> Raw:
