@@ -137,10 +137,11 @@ def begin(body: bytes, archive: Archive | None, most: int) -> Turn:
         changes["previous_response_id"] = None
     if asked.store:
         changes["store"] = None  # upstream keeps nothing: the lanes would call it a loss
-    if previous is not None or kept is not None:
+    refers = archive is not None and is_set(asked.input) and MARK in bytes(asked.input)
+    if previous is not None or kept is not None or refers:
         items = _items(asked.input)
-    if archive is not None and is_set(asked.input) and MARK in bytes(asked.input):
-        items = resolve(_items(asked.input), archive)
+    if archive is not None and refers:
+        items = resolve(items, archive)
         changes["input"] = _joined(items)
     if previous is not None:
         items = [*_continued(archive, previous), *items]

@@ -95,14 +95,14 @@ class Answer:
 class ChatStreamDecoder:
     """Chat chunks to canonical events.
 
-    `_answer` is None once the terminal event was said; what follows it is ignored. `_whole` is the answer then, too. An error waits in `_failure` until
-    the events before it are delivered, so that chunk borders change nothing.
+    What follows the terminal event is ignored (`_over`). An error waits in `_failure` until the events before it are
+    delivered, so that chunk borders change nothing.
     """
 
     def __init__(self, scope: str) -> None:
         self._sse = SSEDecoder()
-        self._answer: Answer | None = Answer(scope)
-        self._whole = self._answer
+        self._answer = Answer(scope)
+        self._over = False
         self._failure: GatewayError | None = None
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
@@ -122,10 +122,10 @@ class ChatStreamDecoder:
     @property
     def usage(self) -> Usage | None:
         """What upstream has counted so far."""
-        return self._whole.usage
+        return self._answer.usage
 
     def _guard(self, out: list[StreamEvent], chunk: bytes | None) -> None:
-        if self._failure is None and self._answer is not None:
+        if self._failure is None and not self._over:
             try:
                 for event in self._sse.close() if chunk is None else self._sse.feed(chunk):
                     self._event(event.data, out)
@@ -140,7 +140,7 @@ class ChatStreamDecoder:
 
     def _event(self, data: bytes, out: list[StreamEvent]) -> None:
         answer = self._answer
-        if answer is None:
+        if self._over:
             return
         if data[:1] == b"{":
             answer.feed(decode_chunk(data), out)
@@ -150,15 +150,14 @@ class ChatStreamDecoder:
             if answer.empty:
                 raise UpstreamProtocolError("upstream ended its stream before it answered")
             answer.end(out)
-            self._answer = None
+            self._over = True
         elif data:
             answer.feed(decode_chunk(data), out)
 
     def _cut(self, out: list[StreamEvent]) -> None:
-        answer = self._answer
-        if answer is None:
+        if self._over:
             return
-        if not answer.finished:
+        if not self._answer.finished:
             raise UpstreamProtocolError("upstream's stream ended before its finish reason")
-        answer.end(out)
-        self._answer = None
+        self._answer.end(out)
+        self._over = True

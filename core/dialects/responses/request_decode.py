@@ -26,9 +26,8 @@ NAMESPACES: Final = "namespaces"  # our own name in `extras` for the description
 REASONING: Final = "reasoning."  # prefix in `extras` of what only this dialect knows of reasoning
 NO_STORE: Final = b"false"
 ENCRYPTED: Final = "reasoning.encrypted_content"
-DEFAULTS: Final[dict[str, bytes]] = {
-    "truncation": b'"disabled"'
-}  # clients that send every member say what is so anyway
+# Clients that send every member say what is so anyway.
+DEFAULTS: Final[dict[str, bytes]] = {"truncation": b'"disabled"'}
 
 
 class RequestBody(Struct):
