@@ -33,6 +33,10 @@ in_every_translated_cell = pytest.mark.parametrize(
 )
 F = ("f", {"a": 1})
 G = ("g", {"b": 2})
+READ_CALL = [
+    {"type": "function_call", "call_id": "c", "name": "read", "namespace": "files", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c", "output": "x"},
+]
 
 
 def call_of(upstream: DialectName, surface: DialectName, *, stream: bool = True, **asked: Any) -> Call:
@@ -382,14 +386,7 @@ def test_a_namespaced_tool_is_called_in_its_namespace(upstream: DialectName) -> 
         "tool_choice": {"type": "function", "name": "read"},
         "input": [
             *_hi(),
-            {
-                "type": "function_call",
-                "call_id": "c",
-                "name": "read",
-                "namespace": "files",
-                "arguments": "{}",
-            },
-            {"type": "function_call_output", "call_id": "c", "output": "x"},
+            *READ_CALL,
         ],
     }
     sent = call_of(upstream, "responses", **asked).outgoing.body
@@ -567,14 +564,7 @@ def test_tools_that_were_searched_for_go_with_a_session_to_another_model(upstrea
         *_hi(),
         search,
         found,
-        {
-            "type": "function_call",
-            "call_id": "c",
-            "name": "read",
-            "namespace": "files",
-            "arguments": "{}",
-        },
-        {"type": "function_call_output", "call_id": "c", "output": "x"},
+        *READ_CALL,
         search,
         found,
     ]
