@@ -269,7 +269,11 @@ class ChatStreamRelay:
     def _usage_chunk(self, last: bytes) -> list[bytes]:
         """Return the usage chunk, unless the finishing chunk has the counts and no other one was sent."""
         if self._counted is not None:
-            return [PREFIX + self._frame.fit(self._counted, decode_relay(self._counted)) + END]
+            chunk = decode_relay(self._counted)
+            if chunk.choices is None:  # null or absent; openai's SDKs walk over them
+                listed = {**decode_members(self._counted), "choices": Raw(b"[]")}
+                return [PREFIX + self._frame.rebuild(listed) + END]
+            return [PREFIX + self._frame.fit(self._counted, chunk) + END]
         if self._aside == NULL or decode_relay(last).usage != NULL:
             return []
         return [PREFIX + self._frame.rebuild({"choices": Raw(b"[]"), "usage": self._aside}) + END]

@@ -87,6 +87,15 @@ def test_a_usage_chunk_that_was_not_asked_for_is_kept_for_the_ledger() -> None:
     assert usage() == told.usage
 
 
+@pytest.mark.parametrize("choices", [{"choices": None}, {}])
+def test_a_usage_chunk_lists_no_choices_whatever_upstream_wrote(choices: dict[str, Any]) -> None:
+    """Upstream's may be null or absent; openai's SDKs walk over them."""
+    told = event({"id": "chatcmpl-1", **choices, "usage": usage()})
+    stream = relayed(ROLE + text("Hi") + finish() + told + DONE, echo(include_usage=True))
+    assert usage() == check_chat_stream(stream).usage
+    assert [] == json.loads(stream.split(b"\n\n")[-3].removeprefix(b"data: "))["choices"]
+
+
 def test_copilots_price_is_counted() -> None:
     relay = CHAT.relay(echo())
     relay.feed(ROLE + finish(usage=usage(), copilot_usage={"total_nano_aiu": 12}))
