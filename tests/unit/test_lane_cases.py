@@ -460,8 +460,9 @@ def test_claudes_summary_of_a_conversation_is_read_by_the_next_model(upstream: D
         "role": "assistant",
         "content": [{"type": "compaction", "content": None}, {"type": "text", "text": "B"}],
     }
+    summary["content"].append({"type": "text", "text": "And then?"})
     sent = call_of(upstream, "messages", messages=[*_hi(), summary, *_hi(), failed, *_hi()]).outgoing.body
-    assert 1 == sent.count(b"[Summary of the conversation so far]\\nWe met.")
+    assert 1 == sent.count(b"[Summary of the conversation so far]\\nWe met.\\n\\n")
 
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}

@@ -233,7 +233,8 @@ def _read_server_tool_result(raw: bytes, path: str, block_type: str) -> ServerTo
 
 def _read_compaction(raw: bytes, path: str) -> Text:
     block = read(_compaction, raw, path)
-    summary = f"[Summary of the conversation so far]\n{block.content}" if block.content else ""
+    # What follows is no part of the summary, and chat joins the texts of a turn.
+    summary = f"[Summary of the conversation so far]\n{block.content}\n\n" if block.content else ""
     return Text(summary, cache=cache_in(block.cache_control))
 
 
