@@ -70,12 +70,15 @@ class HistoryWriter:
             Native: self._native,
         }
 
-    def system(self, messages: Sequence[Message]) -> list[Piece]:
-        """Write the leading system turns as the system prompt's blocks."""
+    def system(self, messages: Sequence[Message]) -> tuple[list[Piece], list[Turn]]:
+        """Write the leading system turns as the system prompt's blocks; what it cannot hold, the user tells."""
         pieces: list[Piece] = []
         for position, message in enumerate(messages):
             pieces.extend(self._blocks(message, f"$.messages[{position}]"))
-        return [piece for piece in pieces if piece.type == "text"]
+        beside = beside_system(pieces)
+        if beside:
+            self.repairs.append("mid_system")
+        return [piece for piece in pieces if piece.type == "text"], beside
 
     def turn(self, message: Message, path: str) -> Turn:
         """Write one later message. A system turn that the model refuses becomes marked text of the user (AC-38)."""
@@ -84,7 +87,7 @@ class HistoryWriter:
         pieces = self._blocks(message, path)
         if message.role == "system" and not self._target.model.mid_system:
             self.repairs.append("mid_system")
-            return Turn("user", [marked_system(piece) for piece in pieces if piece.type == "text"])
+            return Turn("user", [marked_system(piece) for piece in pieces])
         if message.role == "assistant":
             trim_end(pieces)
         return Turn(message.role, pieces)
@@ -211,13 +214,21 @@ class HistoryWriter:
 
 
 def marked_system(piece: Piece) -> Piece:
-    """Return a system turn's text as user text that says what it is."""
+    """Return a system turn's text as user text that says what it is; an image stays what it is."""
+    if piece.type != "text":
+        return piece
     members = piece.members()
     text = members["text"]
     if isinstance(text, Raw):
         text = _plain(text)
     members["text"] = f"<system>\n{text}\n</system>"
     return piece
+
+
+def beside_system(pieces: list[Piece]) -> list[Turn]:
+    """Return what a system turn shows beside text, as a turn of the user: the system prompt takes text alone."""
+    shown = [piece for piece in pieces if piece.type != "text"]
+    return [Turn("user", shown)] if shown else []
 
 
 def trim_end(pieces: list[Piece]) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from core.dialects.messages.history_out import marked_system, trim_end
+from core.dialects.messages.history_out import beside_system, marked_system, trim_end
 from core.dialects.messages.relay_blocks import BlockRelay, any_changed, is_blank
 from core.dialects.messages.relay_names import shorten
 from core.dialects.messages.request_decode import ROLES, without_billing_line
@@ -118,18 +118,21 @@ class HistoryRelay:
         return Turn(role, [Piece("text", {"type": "text", "text": content})], raw)
 
     def _place_system(self, turns: list[Turn], system: list[Piece]) -> list[Turn]:
-        """Move system turns to where the model accepts them: never first, and in the middle only newer ones (AC-38)."""
+        """Move system turns to where the model accepts them: never first, and in the middle only newer ones (AC-38).
+
+        The system prompt holds text alone: what else the leading ones have is told by the user.
+        """
         kept: list[Turn] = []
         for turn in turns:
             if turn.role != "system" or (kept and self._model.mid_system):
                 kept.append(turn)
                 continue
             self._repairs.append("mid_system")
-            texts = [piece for piece in turn.pieces if piece.type == "text"]
             if kept:
-                kept.append(Turn("user", [marked_system(piece) for piece in texts]))
+                kept.append(Turn("user", [marked_system(piece) for piece in turn.pieces]))
             else:
-                system.extend(texts)
+                system.extend(piece for piece in turn.pieces if piece.type == "text")
+                kept += beside_system(turn.pieces)
         return kept
 
     def _one_tool(self, raw: Raw, path: str, *, searches: bool) -> Piece:

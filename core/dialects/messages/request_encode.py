@@ -81,8 +81,8 @@ def check_prefill(turns: list[Turn], model: Model) -> None:
 
 def _conversation(request: Request, writer: HistoryWriter) -> tuple[list[Piece], list[Turn]]:
     leading = _leading_system(request.messages)
-    system = writer.system(request.messages[:leading])
-    turns = [
+    system, turns = writer.system(request.messages[:leading])
+    turns += [
         writer.turn(message, f"$.messages[{position}]")
         for position, message in enumerate(request.messages)
         if position >= leading

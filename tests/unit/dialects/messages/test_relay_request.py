@@ -12,6 +12,7 @@ from core.dialects.messages import MESSAGES
 from core.errors import GatewayError, InvalidRequestError, UnsupportedFeatureError
 from core.model import Model
 from core.opaque import seal
+from tests.emulators.calling import PNG
 
 SONNET = Model(
     id="claude-sonnet-4.6", max_output=64_000, max_non_streaming_output=16_000, adaptive_thinking=True,
@@ -348,6 +349,17 @@ def test_leading_system_turns_join_the_system_prompt() -> None:
     wire, _ = relay({"role": "system", "content": "first"}, USER, system="zero")
     assert wire["system"] == [text("zero"), text("first")]
     assert wire["messages"] == [USER]
+
+
+def test_what_a_system_turn_shows_beside_text_is_told_by_the_user() -> None:
+    """The system prompt holds text alone; an image there was lost without a word."""
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}
+    shown = {"role": "system", "content": [text("rule"), image]}
+    wire, encoded = relay(shown, USER)
+    assert [text("rule")] == wire["system"]
+    assert [user(image, text("hi"))] == wire["messages"]
+    assert ("mid_system", "merged_turns") == encoded.repairs
+    assert [user(text("hi"), text("<system>\nrule\n</system>"), image)] == sent(USER, shown)
 
 
 def test_a_system_turn_between_call_and_result_waits() -> None:

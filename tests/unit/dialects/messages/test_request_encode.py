@@ -97,6 +97,20 @@ def test_system_turns_in_the_middle_keep_their_place() -> None:
     assert turns(USER, rule, model=accepting) == [("user", [said("hi")]), ("system", [said("rule")])]
 
 
+def test_an_image_among_instructions_is_shown_by_the_user() -> None:
+    """The system prompt holds text alone; Responses takes images in developer messages."""
+    shown = Message("system", (Text("rule"), Image(base64="iVBORw0KGgo=", media_type="image/png")))
+    image = {
+        "type": "image",
+        "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
+    }
+    wire, encoded = encode(shown, USER)
+    assert "rule" == wire["system"][0]["text"]
+    assert [("user", [image, said("hi")])] == turns(shown, USER)
+    assert "mid_system" in encoded.repairs
+    assert [("user", [said("hi"), said("<system>\nrule\n</system>"), image])] == turns(USER, shown)
+
+
 def test_instructions_alone_become_the_question() -> None:
     assert turns(Message("system", (Text("Say hi"),))) == [("user", [said("Say hi")])]
 
