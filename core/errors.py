@@ -116,3 +116,9 @@ def invalid_json(error: msgspec.DecodeError | UnicodeDecodeError, path: str = "$
     message, separator, at = str(error).partition(" - at `")
     param = path + at.rstrip("`").removeprefix("$") if separator else path
     return InvalidRequestError(f"{message} (at {param})" if separator else message, param=param)
+
+
+def followed_by(message: str, sentence: str) -> str:
+    """Return a message with a sentence of ours after it; upstream's own words often lack their full stop."""
+    said = message.rstrip()
+    return f"{said}{'' if said.endswith(('.', '!', '?', ':')) else '.'} {sentence}" if said else sentence

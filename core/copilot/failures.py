@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from core.copilot.faults import FaultKind, TransportError
-from core.errors import STATUS, ErrorKind, GatewayError
+from core.errors import STATUS, ErrorKind, GatewayError, followed_by
 
 MAX_ERROR_BODY: Final = 65_536
 _MAX_MESSAGE: Final = 2_000
@@ -230,7 +230,7 @@ def _with_remedy(failure: Failure, kind: ErrorKind) -> str:
     remedy = _REMEDY.get(key, "")
     if failure.authorize_url:
         remedy = f"Authorize it first: {failure.authorize_url}"
-    return f"{failure.message.rstrip()} {remedy}".rstrip()
+    return followed_by(failure.message, remedy) if remedy else failure.message.rstrip()
 
 
 def _fields(body: bytes) -> dict[str, str]:

@@ -4,7 +4,7 @@ from typing import Final
 
 from core.dialect import EncodedError
 from core.dialects.responses.schema import WireError, encode
-from core.errors import ErrorKind, GatewayError
+from core.errors import ErrorKind, GatewayError, followed_by
 
 # What OpenAI calls them: (type, code). A code of our own or upstream's replaces the one here in bodies.
 LOOK: Final[dict[ErrorKind, tuple[str, str | None]]] = {
@@ -92,7 +92,7 @@ def message_of(error: GatewayError) -> str:
             f"However, your messages resulted in {error.tokens} tokens."
         )
     if error.kind == "rate_limit" and error.retry_after is not None and "try again in" not in error.message:
-        return f"{error.message.rstrip()} Please try again in {error.retry_after}s."
+        return followed_by(error.message, f"Please try again in {error.retry_after}s.")
     return error.message
 
 

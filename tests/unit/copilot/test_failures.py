@@ -148,6 +148,12 @@ def test_a_plan_suffix_stays_in_the_code() -> None:
     assert error(429, coded("user_weekly_rate_limited:pro_plus")).code == "user_weekly_rate_limited:pro_plus"
 
 
+@pytest.mark.parametrize("said", ["Request Entity Too Large\n", "Request Entity Too Large."])
+def test_what_to_do_is_a_sentence_after_upstreams_words(said: str) -> None:
+    advice = "Send fewer or smaller images, or a shorter conversation."
+    assert f"Request Entity Too Large. {advice}" == error(413, said).message
+
+
 def test_a_block_says_stop() -> None:
     assert "Stop" in error(403, "Please review our Terms of Service").message
 

@@ -88,7 +88,7 @@ def test_a_body_without_a_model_is_a_400(raw: bytes) -> None:
             GatewayError("slow", kind="rate_limit", retry_after=3, code="user_model_rate_limited"),
             429,
             {
-                "message": "slow Please try again in 3s.",
+                "message": "slow. Please try again in 3s.",
                 "type": "rate_limit_error",
                 "param": None,
                 "code": "rate_limit_exceeded",

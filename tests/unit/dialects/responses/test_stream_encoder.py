@@ -200,7 +200,7 @@ def test_an_error_ends_the_stream_from_any_state(count: int) -> None:
     folded = check_responses_stream(stream)
     assert folded.response["error"] == {
         "code": "rate_limit_exceeded",
-        "message": "busy Please try again in 7s.",
+        "message": "busy. Please try again in 7s.",
     }
     assert encoder.error(GatewayError("again", kind="internal")) == b""
 
