@@ -20,6 +20,7 @@ from core.settings import Settings
 from tests.listening import free_port
 from tests.unit.copilot.doubles import (
     GITHUB,
+    PATIENCE,
     Clock,
     Ids,
     MemoryState,
@@ -290,9 +291,9 @@ def test_an_upstream_killed_mid_stream_is_an_error_not_an_end() -> None:
         scripted(answers(whole(_granted(copilot)))) as github,
     ):
         reply = client_at(github, Clock()).open(CHAT)
-        assert reply.read(5) == b"data: 1\n\n"
+        assert reply.read(PATIENCE) == b"data: 1\n\n"
         with pytest.raises(GatewayError) as caught:
-            reply.read(5)
+            reply.read(PATIENCE)
     assert ("upstream", "upstream_cut", "AB:1") == (
         caught.value.kind,
         caught.value.code,
@@ -305,7 +306,7 @@ def test_silence_is_none_until_the_patience_ends() -> None:
 
     def script(connection: socket.socket) -> None:
         read_request(connection)
-        go.wait(5)
+        go.wait(PATIENCE)
         connection.sendall(HEAD + EVENT)
 
     with scripted(script) as copilot, scripted(answers(whole(_granted(copilot)))) as github:
@@ -317,7 +318,7 @@ def test_silence_is_none_until_the_patience_ends() -> None:
         reply: UpstreamReply | None = None
         while reply is None:
             reply = pending.wait(0.5)
-        assert reply.read(5) == b"data: 1\n\n"
+        assert reply.read(PATIENCE) == b"data: 1\n\n"
         assert reply.read(0.01) is None
         clock.time += 30
         with pytest.raises(GatewayError, match="nothing for 30 seconds") as caught:
@@ -339,14 +340,14 @@ def test_a_head_that_never_comes_is_a_timeout() -> None:
         clock.time += 60
         with pytest.raises(GatewayError) as caught:
             pending.wait(0.01)
-        assert left.wait(5)
+        assert left.wait(PATIENCE)
     assert ("timeout", "first_byte_timeout") == (caught.value.kind, caught.value.code)
 
 
 def test_a_request_may_have_less_patience_than_the_rest() -> None:
     """A model list that does not come must not hold a model's request up for ten minutes."""
     clock, go = Clock(), threading.Event()
-    stalls = answers(then=lambda _connection: go.wait(5) and None)
+    stalls = answers(then=lambda _connection: go.wait(PATIENCE) and None)
     with scripted(stalls) as copilot, scripted(answers(whole(_granted(copilot)))) as github:
         pending = client_at(github, clock).begin(CHAT, patience=20.0)
         assert pending.wait(0.01) is None
@@ -367,7 +368,7 @@ def test_closing_a_reply_ends_it_upstream() -> None:
 
     with scripted(script) as copilot, scripted(answers(whole(_granted(copilot)))) as github:
         client_at(github, Clock()).open(CHAT).close()
-        assert left.wait(5)
+        assert left.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\n\r\n"])

@@ -14,7 +14,7 @@ from core.copilot.faults import TransportError
 from core.copilot.github import Answer, GitHub
 from tests.emulators.copilot.certificate import Certificate
 from tests.listening import free_port
-from tests.unit.copilot.doubles import Clock, Script, answers, close, read_request, scripted, whole
+from tests.unit.copilot.doubles import PATIENCE, Clock, Script, answers, close, read_request, scripted, whole
 from tests.unit.copilot.tunnels import proxying, secure
 
 SECRET = "gho_canary"
@@ -24,7 +24,7 @@ GZIPPED = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n"
 
 
 def fetch(url: str, github: GitHub | None = None, **more: int) -> Answer:
-    return (github or GitHub(now=Clock())).fetch("GET", url, HEADERS, timeout=5, **more)
+    return (github or GitHub(now=Clock())).fetch("GET", url, HEADERS, timeout=PATIENCE, **more)
 
 
 def fault(url: str, github: GitHub | None = None, **more: int) -> TransportError:
@@ -53,7 +53,7 @@ def test_only_the_headers_that_were_given_are_sent() -> None:
         connection.sendall(whole(b"ok"))
 
     with scripted(script) as url:
-        GitHub(now=Clock()).fetch("POST", f"{url}/a?b=c", HEADERS, b"x=1", timeout=5)
+        GitHub(now=Clock()).fetch("POST", f"{url}/a?b=c", HEADERS, b"x=1", timeout=PATIENCE)
     head, _, body = seen[0].partition(b"\r\n\r\n")
     request, *lines = head.lower().split(b"\r\n")
     names = sorted(line.partition(b":")[0] for line in lines)
@@ -126,7 +126,7 @@ def test_a_compressed_reply_is_undone() -> None:
 )
 def test_silence_has_an_end(sent: bytes) -> None:
     go = threading.Event()
-    with scripted(answers(sent, then=lambda _connection: go.wait(5) and None)) as url:
+    with scripted(answers(sent, then=lambda _connection: go.wait(PATIENCE) and None)) as url:
         with pytest.raises(TransportError) as caught:
             GitHub(now=Clock()).fetch("GET", url, {}, timeout=0.05)
         go.set()
@@ -176,7 +176,7 @@ def test_an_impossible_host_is_a_fault_like_any_other(host: str) -> None:
 @pytest.mark.parametrize("value", ["token gho_canary\r\nx: y", "gho_canary\u20ac"])
 def test_a_header_that_http_forbids_is_not_sent_and_not_shown(value: str) -> None:
     with scripted(answers(whole(b"ok"))) as url, pytest.raises(TransportError) as caught:
-        GitHub(now=Clock()).fetch("GET", url, {"authorization": value}, timeout=5)
+        GitHub(now=Clock()).fetch("GET", url, {"authorization": value}, timeout=PATIENCE)
     assert ("protocol", False) == (caught.value.kind, SECRET in f"{caught.value!r}{caught.value.__cause__!r}")
 
 

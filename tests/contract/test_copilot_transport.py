@@ -14,6 +14,7 @@ from core.copilot.transport import RawReply, Transport
 from tests.emulators.copilot.certificate import Certificate
 from tests.listening import free_port
 from tests.unit.copilot.doubles import (
+    PATIENCE,
     Clock,
     Script,
     answers,
@@ -37,7 +38,7 @@ def chunk(body: bytes) -> bytes:
 
 
 def opened(client: Transport, url: str, body: bytes = b"{}") -> RawReply:
-    reply = client.send("POST", f"{url}/x", {}, body).wait(5)
+    reply = client.send("POST", f"{url}/x", {}, body).wait(PATIENCE)
     assert reply is not None
     return reply
 
@@ -47,10 +48,10 @@ def test_silence_is_none_then_the_bytes_come() -> None:
 
     def script(connection: socket.socket) -> None:
         read_request(connection)
-        go.wait(5)
+        go.wait(PATIENCE)
         go.clear()
         connection.sendall(HEAD)
-        go.wait(5)
+        go.wait(PATIENCE)
         connection.sendall(chunk(b"data: 1\n\n"))
         connection.sendall(DONE)
 
@@ -58,13 +59,13 @@ def test_silence_is_none_then_the_bytes_come() -> None:
         pending = transport(Clock()).send("POST", url, {}, b"{}")
         assert pending.wait(0.01) is None
         go.set()
-        reply = pending.wait(5)
+        reply = pending.wait(PATIENCE)
         assert reply is not None
         assert reply.read(0.01) is None
         go.set()
-        assert reply.read(5) == b"data: 1\n\n"
-        assert reply.read(5) == b""
-        assert reply.read(5) == b""
+        assert reply.read(PATIENCE) == b"data: 1\n\n"
+        assert reply.read(PATIENCE) == b""
+        assert reply.read(PATIENCE) == b""
 
 
 def test_half_a_chunk_header_does_not_block_or_confuse() -> None:
@@ -73,15 +74,15 @@ def test_half_a_chunk_header_does_not_block_or_confuse() -> None:
     def script(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(HEAD + b"5")
-        go.wait(5)
+        go.wait(PATIENCE)
         connection.sendall(b"\r\nhello\r\n" + DONE)
 
     with scripted(script) as url:
         reply = opened(transport(Clock()), url)
         assert reply.read(0.01) is None
         go.set()
-        assert reply.read(5) == b"hello"
-        assert reply.read(5) == b""
+        assert reply.read(PATIENCE) == b"hello"
+        assert reply.read(PATIENCE) == b""
 
 
 @pytest.mark.parametrize(
@@ -109,27 +110,27 @@ def test_bytes_without_content_are_silence_however_many_come(head: bytes, noise:
 def test_a_body_cut_short_is_an_error_not_an_end() -> None:
     with scripted(answers(HEAD, chunk(b"data: 1\n\n"), then=close)) as url:
         reply = opened(transport(Clock()), url)
-        seen = reply.read(5)
+        seen = reply.read(PATIENCE)
         assert seen == b"data: 1\n\n"
         with pytest.raises(TransportError) as caught:
-            reply.read(5)
+            reply.read(PATIENCE)
         assert caught.value.kind == "cut"
         with pytest.raises(TransportError):
-            reply.read(5)
+            reply.read(PATIENCE)
 
 
 def test_a_connection_is_used_again_after_a_whole_body() -> None:
     with scripted(_twice(whole(b"one"), whole(b"two"))) as url:
         client = transport(Clock())
-        assert opened(client, url).read_all(timeout=5) == b"one"
-        assert opened(client, url).read_all(timeout=5) == b"two"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
 
 
 def test_a_kept_connection_that_upstream_closed_is_replaced() -> None:
     with scripted(answers(whole(b"one"), then=close), answers(whole(b"two"))) as url:
         client = transport(Clock())
-        assert opened(client, url).read_all(timeout=5) == b"one"
-        assert opened(client, url).read_all(timeout=5) == b"two"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
 
 
 def test_a_kept_connection_that_dies_under_the_request_is_replaced_once() -> None:
@@ -141,8 +142,8 @@ def test_a_kept_connection_that_dies_under_the_request_is_replaced_once() -> Non
 
     with scripted(dies, answers(whole(b"two"))) as url:
         client = transport(Clock())
-        assert opened(client, url).read_all(timeout=5) == b"one"
-        assert opened(client, url).read_all(timeout=5) == b"two"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
 
 
 def test_a_fresh_connection_that_dies_is_an_error() -> None:
@@ -154,19 +155,19 @@ def test_a_fresh_connection_that_dies_is_an_error() -> None:
 def test_an_unrepeatable_request_never_uses_a_kept_connection() -> None:
     with scripted(answers(whole(b"one")), answers(whole(b"two"))) as url:
         client = transport(Clock())
-        assert opened(client, url).read_all(timeout=5) == b"one"
-        reply = client.send("POST", url, {}, b"{}", repeatable=False).wait(5)
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
+        reply = client.send("POST", url, {}, b"{}", repeatable=False).wait(PATIENCE)
         assert reply is not None
-        assert reply.read_all(timeout=5) == b"two"
+        assert reply.read_all(timeout=PATIENCE) == b"two"
 
 
 def test_a_connection_idle_for_long_is_not_trusted() -> None:
     clock = Clock()
     with scripted(answers(whole(b"one")), answers(whole(b"two"))) as url:
         client = transport(clock)
-        assert opened(client, url).read_all(timeout=5) == b"one"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
         clock.time += 60
-        assert opened(client, url).read_all(timeout=5) == b"two"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
 
 
 def test_leaving_a_body_unread_closes_its_connection() -> None:
@@ -180,7 +181,7 @@ def test_leaving_a_body_unread_closes_its_connection() -> None:
 
     with scripted(script) as url:
         opened(transport(Clock()), url).close()
-        assert left.wait(5)
+        assert left.wait(PATIENCE)
 
 
 def test_an_early_refusal_is_read_though_the_body_was_not_sent() -> None:
@@ -194,7 +195,7 @@ def test_an_early_refusal_is_read_though_the_body_was_not_sent() -> None:
 
     with scripted(refuses) as url:
         reply = opened(transport(Clock()), url, b"x" * 30_000_000)
-        assert (413, b"Request Entity Too Large\n") == (reply.status, reply.read_all(timeout=5))
+        assert (413, b"Request Entity Too Large\n") == (reply.status, reply.read_all(timeout=PATIENCE))
 
 
 def test_a_large_body_arrives_whole() -> None:
@@ -206,7 +207,7 @@ def test_a_large_body_arrives_whole() -> None:
 
     body = bytes(range(256)) * 40_000
     with scripted(counts) as url:
-        assert opened(transport(Clock()), url, body).read_all(timeout=10) == b"ok"
+        assert opened(transport(Clock()), url, body).read_all(timeout=PATIENCE) == b"ok"
     assert received[0].partition(b"\r\n\r\n")[2] == body
 
 
@@ -214,14 +215,14 @@ def test_a_gzip_stream_is_decoded_as_it_comes() -> None:
     wire = gzip.compress(b"data: hello\n\n")
     head = HEAD[:-2] + b"content-encoding: gzip\r\n\r\n"
     with scripted(answers(head, chunk(wire[:9]), chunk(wire[9:]), DONE)) as url:
-        assert opened(transport(Clock()), url).read_all(timeout=5) == b"data: hello\n\n"
+        assert opened(transport(Clock()), url).read_all(timeout=PATIENCE) == b"data: hello\n\n"
 
 
 def test_a_truncated_gzip_body_is_an_error() -> None:
     head = HEAD[:-2] + b"content-encoding: gzip\r\n\r\n"
     wire = chunk(gzip.compress(b"data: hello\n\n")[:-4])
     with scripted(answers(head, wire, DONE)) as url, pytest.raises(TransportError):
-        opened(transport(Clock()), url).read_all(timeout=5)
+        opened(transport(Clock()), url).read_all(timeout=PATIENCE)
 
 
 def test_a_redirect_is_handed_over_and_not_followed() -> None:
@@ -231,7 +232,7 @@ def test_a_redirect_is_handed_over_and_not_followed() -> None:
 
 def test_a_body_over_the_limit_is_refused() -> None:
     with scripted(answers(whole(b"x" * 1001))) as url, pytest.raises(TransportError) as caught:
-        opened(transport(Clock()), url).read_all(1000, timeout=5)
+        opened(transport(Clock()), url).read_all(1000, timeout=PATIENCE)
     assert caught.value.kind == "too_large"
 
 
@@ -246,7 +247,7 @@ def test_descriptors_above_select_s_limit_work() -> None:
     held = [socket.socket() for _ in range(1100)]
     try:
         with scripted(answers(whole(b"high"))) as url:
-            assert opened(transport(Clock()), url).read_all(timeout=5) == b"high"
+            assert opened(transport(Clock()), url).read_all(timeout=PATIENCE) == b"high"
     finally:
         for one in held:
             one.close()
@@ -265,7 +266,7 @@ def test_tls_waits_in_slices_too(certificate: Certificate) -> None:
 
     def script(connection: socket.socket) -> None:
         read_request(connection)
-        go.wait(5)
+        go.wait(PATIENCE)
         connection.sendall(HEAD)
         for number in range(3):
             connection.sendall(chunk(b"data: %d\n\n" % number))
@@ -278,15 +279,15 @@ def test_tls_waits_in_slices_too(certificate: Certificate) -> None:
         go.set()
         reply = None
         while reply is None:
-            reply = pending.wait(5)
-        assert reply.read_all(timeout=5) == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
+            reply = pending.wait(PATIENCE)
+        assert reply.read_all(timeout=PATIENCE) == b"data: 0\n\ndata: 1\n\ndata: 2\n\n"
 
 
 def test_tls_connections_are_used_again(certificate: Certificate) -> None:
     with secure(certificate, _twice(whole(b"one"), whole(b"two"))) as url:
         client = transport(Clock(), ca_bundle=str(certificate.path))
-        assert opened(client, url).read_all(timeout=5) == b"one"
-        assert opened(client, url).read_all(timeout=5) == b"two"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
 
 
 def test_an_unknown_certificate_is_refused_with_a_remedy(certificate: Certificate) -> None:
@@ -307,7 +308,7 @@ def test_https_goes_through_the_proxy_with_its_credentials(certificate: Certific
     with secure(certificate, answers(whole(b"one"))) as url, scripted(proxying(seen)) as proxy:
         proxies = {"https": proxy.replace("http://", "http://me:p%40ss@")}
         client = transport(Clock(), ca_bundle=str(certificate.path), proxies=proxies)
-        assert opened(client, url).read_all(timeout=5) == b"one"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
     assert b"proxy-authorization: Basic bWU6cEBzcw==\r\n" in seen[0]
 
 
@@ -319,7 +320,7 @@ def test_a_host_named_in_no_proxy_is_reached_directly(certificate: Certificate) 
             proxies={"https": "http://127.0.0.1:9"},
             bypass=lambda _host: True,
         )
-        assert opened(client, url).read_all(timeout=5) == b"one"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
 
 
 def test_a_proxy_that_refuses_is_told_without_its_password() -> None:
@@ -366,6 +367,6 @@ def test_ipv6_loopback_is_reached_and_named_rightly() -> None:
     thread = threading.Thread(target=serve)
     thread.start()
     with listener:
-        assert opened(transport(Clock()), f"http://[::1]:{port}").read_all(timeout=5) == b"six"
-        thread.join(5)
+        assert opened(transport(Clock()), f"http://[::1]:{port}").read_all(timeout=PATIENCE) == b"six"
+        thread.join(PATIENCE)
     assert f"host: [::1]:{port}\r\n".encode() in seen[0]

@@ -5,7 +5,6 @@ import http.client
 import json
 import re
 import socket
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -160,8 +159,7 @@ def test_a_client_that_leaves_is_noticed(caller: Caller) -> None:
     connection.getresponse().close()
     connection.close()
     entry = caller.fake.requests("/chat/completions")[0]
-    deadline = time.monotonic() + 5
-    while entry.outcome == "open" and time.monotonic() < deadline:
+    while entry.outcome == "open":  # each answer is one more turn of the fake's loop
         caller.get("/_ping")
     assert entry.outcome == "client_left"
 

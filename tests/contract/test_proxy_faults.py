@@ -14,7 +14,7 @@ from core.copilot.github import GitHub
 from core.copilot.transport import Transport
 from tests.contract.proxying import Authority
 from tests.listening import free_port
-from tests.unit.copilot.doubles import Clock, answers, read_request, scripted, whole
+from tests.unit.copilot.doubles import PATIENCE, Clock, answers, read_request, scripted, whole
 from tests.unit.copilot.tunnels import proxying
 
 Ask = Callable[..., TransportError]
@@ -22,15 +22,15 @@ DAY = dt.timedelta(days=1)
 NOW = dt.datetime.now(dt.UTC)
 
 
-def ask_github(url: str, *, patience: float = 5.0, **options: object) -> TransportError:
+def ask_github(url: str, *, patience: float = PATIENCE, **options: object) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        GitHub(now=Clock(), connect_timeout=patience, **options).fetch("GET", url, {}, timeout=5)  # type: ignore[arg-type]
+        GitHub(now=Clock(), connect_timeout=patience, **options).fetch("GET", url, {}, timeout=PATIENCE)  # type: ignore[arg-type]
     return caught.value
 
 
-def ask_copilot(url: str, *, patience: float = 5.0, **options: object) -> TransportError:
+def ask_copilot(url: str, *, patience: float = PATIENCE, **options: object) -> TransportError:
     with pytest.raises(TransportError) as caught:
-        Transport(now=Clock(), connect_timeout=patience, **options).send("GET", url, {}).wait(5)  # type: ignore[arg-type]
+        Transport(now=Clock(), connect_timeout=patience, **options).send("GET", url, {}).wait(PATIENCE)  # type: ignore[arg-type]
     return caught.value
 
 

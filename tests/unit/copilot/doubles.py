@@ -16,6 +16,7 @@ from core.ports import GITHUB_TOKEN
 from core.settings import Settings
 
 GITHUB = "gho_test0000000000000000000000000000000000"
+PATIENCE = 60  # seconds for what must come, on a busy machine
 
 
 @dataclass
@@ -115,7 +116,7 @@ def closed_transports() -> Iterator[None]:
 
 
 def transport(clock: Clock, **options: Any) -> Transport:
-    _OPEN.append(Transport(now=clock, connect_timeout=5.0, **options))
+    _OPEN.append(Transport(now=clock, connect_timeout=PATIENCE, **options))
     return _OPEN[-1]
 
 
