@@ -29,9 +29,7 @@ PER_REQUEST: Final = 3
 PER_MESSAGE: Final = 4  # role and delimiters
 PER_BLOCK: Final = 2
 PER_TOOL: Final = 8
-ANY_TOOLS: Final = (
-    340  # what Anthropic puts before the first tool (its docs give 313 to 346 tokens for Claude 4)
-)
+ANY_TOOLS: Final = 340  # before the first tool (Anthropic's docs give 313 to 346 tokens for Claude 4)
 
 PIXELS_PER_TOKEN: Final = 750  # Anthropic's documented rule for images
 IMAGE_RANGE: Final = (85, 1600)  # the least that OpenAI charges; where Anthropic starts to scale down

@@ -17,9 +17,7 @@ SecondsLeft = Callable[[], float]
 SECONDS_LEFT: Final = "gateway.seconds_left"
 # And where it can tell: a callable that says, without writing, whether the client has left.
 CLIENT_GONE: Final = "gateway.client_gone"
-GLANCE: Final = (
-    1.0  # the longest silence, in seconds, after which it is seen whether the client is still there
-)
+GLANCE: Final = 1.0  # seconds of silence after which it is seen whether the client is still there
 
 
 def _stays() -> bool:

@@ -18,9 +18,8 @@ from handlers.record import note_error, note_usage
 log = logging.getLogger("gateway")
 
 UPSTREAM_ID: Final = "x-github-request-id"
-TRAILER: Final = (
-    0.05  # seconds for the end of the body after its terminal event, so that the connection can be kept
-)
+# Seconds for the end of the body after its terminal event, so that the connection can be kept.
+TRAILER: Final = 0.05
 # Where a server waits for many streams at once: a callable that takes one.
 PUMP: Final = "gateway.pump"
 

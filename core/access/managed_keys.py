@@ -20,15 +20,12 @@ KIND: Final = "api-key"
 USES: Final = "api-key-use"
 EDITS: Final = "api-key-edit"
 PREFIX: Final = "cgw_"
-CACHE_LIFE: Final = (
-    30.0  # seconds for which a key that was found is not looked up again; so long a revoked one may live
-)
+# Seconds for which a key that was found is not looked up again; so long a revoked one may live.
+CACHE_LIFE: Final = 30.0
 CACHE_SIZE: Final = 256
 NOTE_EVERY: Final = 60.0  # seconds between two notes of when a key was last used
 EDIT: Final = 10.0  # seconds, longer than a change of the keys takes
-KEPT_AFTER_END: Final = (
-    30 * 24 * 3600.0
-)  # an expired key is still listed, so that its owner sees why it fails
+KEPT_AFTER_END: Final = 30 * 24 * 3600.0  # an expired key is listed still: its owner sees why it fails
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BYTES: Final = 32

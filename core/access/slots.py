@@ -8,9 +8,8 @@ from typing import Final
 from core.ports import StateStore, StoreError
 
 KIND: Final = "slot"
-LEASE: Final = (
-    900.0  # seconds; as long as Lambda lets a function run. A slot of a process that died is free after it
-)
+# Seconds; as long as Lambda lets a function run. A slot of a process that died is free after it.
+LEASE: Final = 900.0
 
 
 class Slots:

@@ -15,9 +15,7 @@ from core.copilot.hosts import hosts_of
 from core.errors import GatewayError
 from core.settings import Secret, Settings
 
-_VSCODE_CLIENT: Final = (
-    "Iv1.b507a08c87ecfe98"  # the Copilot app for VS Code, whose tokens the exchange accepts
-)
+_VSCODE_CLIENT: Final = "Iv1.b507a08c87ecfe98"  # Copilot for VS Code, whose tokens the exchange accepts
 _SCOPE: Final = "read:user"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _TIMEOUT: Final = 20.0

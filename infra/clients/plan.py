@@ -12,9 +12,7 @@ from infra.clients.paths import Place
 PROVIDER: Final = "copilot-gateway"  # what the gateway is called in other programs' settings
 TITLE: Final = "Copilot Gateway"
 KEY_VARIABLE: Final = "COPILOT_GATEWAY_API_KEY"
-CLIENT_KEY_VARIABLE: Final = (
-    "COPILOT_GATEWAY_CLIENT_KEY"  # for programs that know a key by a variable's name only
-)
+CLIENT_KEY_VARIABLE: Final = "COPILOT_GATEWAY_CLIENT_KEY"  # for programs that want a variable's name
 NO_KEY: Final = "no-key-needed"
 # For a model whose sizes Copilot does not say (tokens): few models of today have less.
 USUAL_CONTEXT: Final = 128_000
