@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from core.copilot.auto_session import MARGIN, AutoSession, read_record, read_session, write_record
 from core.copilot.client import CopilotClient
+from core.copilot.lease import Lease
 from core.errors import GatewayError
 from core.ports import StateStore, StoreError
 
@@ -17,7 +18,6 @@ PATH: Final = "/models/session"
 # What VS Code's chat-lib asks with.
 _QUESTION: Final = b'{"auto_mode":{"model_hints":["auto"]}}'
 
-_LEASE: Final = 30.0
 _STEP: Final = 0.1
 _ROUNDS: Final = 100  # how often somebody else's session is waited for, one step each
 _PAUSE: Final = 5.0  # after a failure: requests that waited together fail together
@@ -53,6 +53,7 @@ class AutoMode:
     ) -> None:
         self._client = client
         self._state = state
+        self._lease = Lease(state, _LEASES, now)
         self._now = now
         self._new_id = new_id
         self._wait = wait
@@ -123,11 +124,11 @@ class AutoMode:
             stored = self._stored(scope)
             if stored is not None and self._left(stored) > MARGIN:
                 return stored
-            if self._claim(scope, owner):
+            if self._lease.claim(scope, owner):
                 try:
                     return self._leased(scope)
                 finally:
-                    self._release(scope, owner)
+                    self._lease.release(scope, owner)
             for session in (stored, old):
                 if session is not None and self._left(session) > 0:
                     return session
@@ -189,18 +190,6 @@ class AutoMode:
     def _save(self, session: AutoSession) -> None:
         try:
             self._state.save(_SESSIONS, session.scope, write_record(session), expires_at=session.expires_at)
-        except StoreError:
-            return
-
-    def _claim(self, scope: str, owner: str) -> bool:
-        try:
-            return self._state.claim(_LEASES, scope, owner, expires_at=self._now() + _LEASE)
-        except StoreError:
-            return True
-
-    def _release(self, scope: str, owner: str) -> None:
-        try:
-            self._state.release(_LEASES, scope, owner)
         except StoreError:
             return
 

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from core.copilot.client import CopilotClient
 from core.copilot.entries import decode_entry
 from core.copilot.headers import VERSION
+from core.copilot.lease import Lease
 from core.copilot.unsupported import likely_reason, model_of
 from core.errors import GatewayError
 from core.model import Model
@@ -24,7 +25,6 @@ _log = logging.getLogger(__name__)
 
 _KIND: Final = "copilot-catalogue"
 _LEASES: Final = "copilot-catalogue-lease"
-_LEASE: Final = 30.0
 _KEEP: Final = 86_400.0  # how long a stale list is better than none
 _PATIENCE: Final = 20.0  # for the head of the list: requests wait for it, and the lease is longer
 _STEP: Final = 0.1  # between two looks for the list that another process fetches
@@ -61,6 +61,7 @@ class Catalogue:
         self._settings = settings
         self._client = client
         self._state = state
+        self._lease = Lease(state, _LEASES, now)
         self._now = now
         self._new_id = new_id
         self._wait = wait
@@ -154,7 +155,7 @@ class Catalogue:
         """Fetch the list, unless another process just does: with an old one at hand go on with that, else wait for the new."""
         owner = self._new_id()
         for _ in range(int(_PATIENCE / _STEP)):
-            if self._claim(key, owner):
+            if self._lease.claim(key, owner):
                 break
             if old is not None:
                 return old
@@ -165,7 +166,7 @@ class Catalogue:
             # The holder of the lease before this one may have just saved it.
             return self._shared(key) or self._fetched(key)
         finally:
-            self._release(key, owner)
+            self._lease.release(key, owner)
 
     def _shared(self, key: str) -> _Listing | None:
         """Take over a fresh list that another process has fetched."""
@@ -200,18 +201,6 @@ class Catalogue:
         except (StoreError, zlib.error):
             return None
         return read_stored(unpacked, _Listing)
-
-    def _claim(self, key: str, owner: str) -> bool:
-        try:
-            return self._state.claim(_LEASES, key, owner, expires_at=self._now() + _LEASE)
-        except StoreError:
-            return True
-
-    def _release(self, key: str, owner: str) -> None:
-        try:
-            self._state.release(_LEASES, key, owner)
-        except StoreError:
-            return
 
 
 def decode_catalogue(body: bytes, settings: Settings) -> tuple[Model, ...]:

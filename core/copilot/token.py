@@ -13,6 +13,7 @@ from msgspec import Struct
 from core.copilot.exchange import SERVER_FAULTS, Grant, exchange, refuse_unusable
 from core.copilot.github import GitHub
 from core.copilot.hosts import copilot_base, hosts_of
+from core.copilot.lease import Lease
 from core.errors import ErrorKind, GatewayError
 from core.ports import GITHUB_TOKEN, SecretStore, StateStore, StoreError, read_stored
 from core.settings import Secret, Settings
@@ -20,7 +21,6 @@ from core.settings import Secret, Settings
 _log = logging.getLogger(__name__)
 
 MARGIN: Final = 300.0  # seconds before its end that a token is renewed
-_LEASE: Final = 30.0  # longer than an exchange may take
 _PATIENCE: Final = 25.0  # how long somebody else's exchange is waited for
 _STEP: Final = 0.1
 _REFUSAL_LIFE: Final = 30.0  # a dead login asks GitHub twice a minute at most, however many requests come
@@ -81,6 +81,7 @@ class CopilotTokens:
         self._settings = settings
         self._secrets = secrets
         self._state = state
+        self._lease = Lease(state, _LEASES, now)
         self._github = github
         self._now = now
         self._new_id = new_id
@@ -219,11 +220,11 @@ class CopilotTokens:
             if stored is not None and self._left(stored) > MARGIN:
                 return stored
             self._raise_remembered(key)
-            if self._claim(key, owner):
+            if self._lease.claim(key, owner):
                 try:
                     return self._leased(key, github_token, old)
                 finally:
-                    self._release(key, owner)
+                    self._lease.release(key, owner)
             for token in (stored, old):
                 if token is not None and self._left(token) > 0:
                     return token
@@ -315,18 +316,6 @@ class CopilotTokens:
     def _save(self, kind: str, key: str, record: bytes, expires_at: float) -> None:
         try:
             self._state.save(kind, key, record, expires_at=expires_at)
-        except StoreError:
-            return
-
-    def _claim(self, key: str, owner: str) -> bool:
-        try:
-            return self._state.claim(_LEASES, key, owner, expires_at=self._now() + _LEASE)
-        except StoreError:
-            return True
-
-    def _release(self, key: str, owner: str) -> None:
-        try:
-            self._state.release(_LEASES, key, owner)
         except StoreError:
             return
 
