@@ -48,8 +48,9 @@ def busy(host: Host) -> Hosted:
 
 @contextmanager
 def asked(gateway: Hosted) -> Iterator[list[Answer]]:
-    """Ask a model meanwhile; the answer is in the list afterwards."""
+    """Ask a model meanwhile; afterwards the answer is in the list, and counted."""
     answers: list[Answer] = []
+    before = gateway.counted
     wire = Wire(gateway.url, {"x-api-key": KEY})
     thread = Thread(target=lambda: answers.append(wire.post(PATH["chat"], ask("chat", MODEL, "hi"))))
     thread.start()
@@ -60,6 +61,7 @@ def asked(gateway: Hosted) -> Iterator[list[Answer]]:
         raise
     finally:
         thread.join()
+    gateway.wait_until_counted(before + 1)
 
 
 def refuse_all(gateway: Hosted) -> None:
@@ -272,7 +274,7 @@ def gateway_waits(gateway: Hosted) -> bool:
     approvals = gateway.services.approvals
     assert approvals is not None
     with approvals._changed:
-        return approvals._changed.wait_for(lambda: approvals._waiting, timeout=60) is not None
+        return approvals._changed.wait_for(lambda: bool(approvals._waiting), timeout=60)
 
 
 def test_an_answer_that_comes_too_late_is_said_to(host: Host, browse: Open, watch: Watch) -> None:

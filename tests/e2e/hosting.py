@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -84,6 +85,18 @@ class Hosted:
         self._thread.join()
         self._server.server_close()
         self.services.copilot.transport.close()
+
+    @property
+    def counted(self) -> int:
+        """How many requests the ledger has."""
+        return sum(total.figures.requests for total in self.services.ledger.totals())
+
+    def wait_until_counted(self, requests: int) -> None:
+        """Wait until the ledger has so many requests: a client has its answer before that."""
+        end = time.monotonic() + PATIENCE
+        while self.counted < requests:
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
 
 @dataclass

@@ -183,6 +183,7 @@ def test_what_others_say_stays_text(host: Host, fake: FakeCopilot) -> None:
     fake.force("GET", QUOTA, 200, {"login": HOSTILE, "copilot_plan": HOSTILE, "quota_reset_date": HOSTILE, "quota_snapshots": {HOSTILE: {"entitlement": HOSTILE, "remaining": 3}, "odd": [], "minus": {"entitlement": 5, "remaining": -9, "overage_count": 2}, "none": {"entitlement": 0, "remaining": 0}}})  # fmt: skip
     gateway = host()
     Wire(gateway.url).post(PATH["chat"], ask("chat", HOSTILE, "hi"))
+    gateway.wait_until_counted(1)
     for path in ("/dashboard", "/"):
         browser = Browser(gateway.url, path=path)
         browser.get()
@@ -269,6 +270,7 @@ def test_a_model_of_any_name_waits_as_text(host: Host, model: str) -> None:
     gateway = host(api_key=Secret(KEY), manual=True)
     answer = Wire(gateway.url, {"x-api-key": KEY}).post(PATH["chat"], ask("chat", model, "hi"))
     assert 404 == answer.status
+    gateway.wait_until_counted(1)
     assert "<script>alert" not in signed_in(gateway).page.text
 
 

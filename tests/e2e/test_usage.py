@@ -23,22 +23,14 @@ from tests.emulators.copilot import FakeCopilot
 MODEL = "gpt-4.1"
 
 
-def wait_for(gateway: Hosted, requests: int) -> None:
-    """Wait until so many requests are counted: a client has its answer before that."""
-    end = time.monotonic() + 60
-    while sum(total.figures.requests for total in gateway.services.ledger.totals()) < requests:
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def asked(gateway: Hosted, key: str = "owner-key") -> Wire:
     """Ask three times: a whole answer, a stream, and a model that does not exist."""
     wire = Wire(gateway.url, {"x-api-key": key})
-    before = sum(total.figures.requests for total in gateway.services.ledger.totals())
+    before = gateway.counted
     assert 200 == wire.post(PATH["chat"], ask("chat", MODEL, "[[say:one]]")).status
     assert 200 == wire.post(PATH["messages"], ask("messages", MODEL, "[[say:two]]", stream=True)).status
     assert 404 == wire.post(PATH["chat"], ask("chat", "no-such-model", "hi")).status
-    wait_for(gateway, before + 3)
+    gateway.wait_until_counted(before + 3)
     return wire
 
 
@@ -83,7 +75,7 @@ def test_guest_sees_its_own_use_and_nothing_of_the_account(gateway: Hosted, tmp_
     asked(gateway)
     guest = Wire(gateway.url, {"x-api-key": guest_key(tmp_path)})
     assert 200 == guest.post(PATH["chat"], ask("chat", MODEL, "hi")).status
-    wait_for(gateway, 4)
+    gateway.wait_until_counted(4)
     told = guest.get("/usage").json
     assert {"gateway"} == told.keys()
     assert (1, ["guest"]) == (told["gateway"]["today"]["requests"], list(told["gateway"]["by_key"]))
@@ -188,7 +180,7 @@ def test_models_that_clients_make_up_add_no_series(gateway: Hosted) -> None:
     before = len(wire.get("/metrics").text.splitlines())
     for number in range(5):
         wire.post(PATH["chat"], ask("chat", f"made-up-{number}", "hi"))
-    wait_for(gateway, 8)
+    gateway.wait_until_counted(8)
     text = wire.get("/metrics").text
     assert "made-up" not in text
     assert before == len(text.splitlines())
@@ -231,5 +223,5 @@ def test_tokens_of_the_batches_before_the_one_that_failed_are_counted(host: Host
 
 
 def tokens_counted(gateway: Hosted) -> int:
-    wait_for(gateway, 1)
+    gateway.wait_until_counted(1)
     return sum(total.figures.input_tokens for total in gateway.services.ledger.totals())
