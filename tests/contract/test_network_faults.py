@@ -40,7 +40,7 @@ def gateway(fake: FakeCopilot, tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start(upstream: str, **settings: Any) -> Wire:
-            chosen: dict[str, Any] = {"commit_after": 60.0, "breaker_refusals": 0, **settings}
+            chosen: dict[str, Any] = {"breaker_refusals": 0, **settings}
             return Wire(stack.enter_context(Hosted(fake, tmp_path, copilot_url=upstream, **chosen)).url)
 
         yield start

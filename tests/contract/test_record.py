@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.recording import ADDRESS, Records, serving
 from tests.e2e.asking import PATH, SURFACES, ask
-from tests.e2e.hosting import ONLY_MESSAGES, Open, Wire, environ_for, new_fake
+from tests.e2e.hosting import ONLY_MESSAGES, PATIENCE, Open, Wire, environ_for, new_fake
 from tests.e2e.upstream import END, STREAM, Step, Upstream, chunk
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
 from tests.emulators.copilot.state import Account
@@ -95,7 +95,8 @@ def healthy_wire(
     server: str, one_fake: FakeCopilot, records: Records, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Wire]:
     data = tmp_path_factory.mktemp("healthy")
-    yield from start(server, environ_for(one_fake, data, api_key="the-key", breaker_refusals=0), records)
+    environ = environ_for(one_fake, data, api_key="the-key", breaker_refusals=0, commit_after=PATIENCE)
+    yield from start(server, environ, records)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from tests.e2e.cli_driver import Started, environment
-from tests.e2e.hosting import Hosted, Wire, environ_for, new_fake
+from tests.e2e.hosting import PATIENCE, Hosted, Wire, environ_for, new_fake
 from tests.e2e.upstream import Upstream
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
 from tests.emulators.copilot.state import Account
@@ -42,7 +42,8 @@ def fake(one_fake: FakeCopilot) -> Iterator[FakeCopilot]:
 def started(fake: FakeCopilot, directory: Path, **settings: object) -> Iterator[str]:
     """Run `copilot-gateway start` and yield its base URL; a traceback in its log is a failure."""
     # Tests share these gateways, and many have upstream refuse; whether that ends the asking is the subject of others.
-    chosen: dict[str, object] = {"breaker_refusals": 0, **settings}
+    # So is a status that is told before upstream has answered: here no busy machine turns a refusal into a 200.
+    chosen: dict[str, object] = {"breaker_refusals": 0, "commit_after": PATIENCE, **settings}
     environ = environment(directory, fake) | environ_for(fake, directory / "data", **chosen)
     program = Started(environ)
     try:

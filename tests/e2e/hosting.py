@@ -68,7 +68,9 @@ class Hosted:
     def __init__(self, fake: FakeCopilot, data: Path, **settings: Any) -> None:
         chosen: dict[str, Any] = {
             "github_url": fake.github_url, "github_api_url": fake.api_url, "github_token": Secret(DEMO_TOKEN),
-            "data_dir": str(data), **settings,
+            "data_dir": str(data),
+            "commit_after": PATIENCE,  # however busy this machine is, a refusal keeps its status
+            **settings,
         }  # fmt: skip
         self.services: Services = build_services(Settings(**chosen))
         self.app = create_app(self.services)

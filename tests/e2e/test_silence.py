@@ -110,7 +110,7 @@ def test_a_stream_that_is_begun_late_is_pinged_as_often_as_any(
     wire = recorded["chat"]
     at = wire.index(b"words")
     exchange = upstream.stream(wire[:at], Step.HOLD, wire[at:])
-    hosted = host(copilot_url=upstream.url, commit_after=PATIENCE, heartbeat=0.05, breaker_refusals=0)
+    hosted = host(copilot_url=upstream.url, heartbeat=0.05, breaker_refusals=0)
     reply = Wire(hosted.url).open("POST", PATH["chat"], ask("chat", "gpt-4.1", PROMPT, stream=True))
     heard = reply.until(PING["chat"]) + reply.until(PING["chat"])
     exchange.release()
@@ -181,11 +181,12 @@ def test_connection_that_dies_before_its_first_byte_is_retried_once(
 
 
 @every_surface
-def test_connection_that_dies_twice_is_a_502(scripted: Wire, upstream: Upstream, surface: str) -> None:
+def test_connection_that_dies_twice_is_a_502(host: Host, upstream: Upstream, surface: str) -> None:
     """AC-63."""
     upstream.play(Step.RESET)
     upstream.play(Step.RESET)
-    reply = scripted.post(PATH[surface], ask(surface, "gpt-4.1", PROMPT, stream=True))
+    wire = Wire(host(copilot_url=upstream.url).url)
+    reply = wire.post(PATH[surface], ask(surface, "gpt-4.1", PROMPT, stream=True))
     assert 502 == reply.status
     error_of(surface, reply.body)
 
