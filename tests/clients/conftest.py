@@ -45,12 +45,21 @@ class Demo:
     log: Path
     read: int = 0
 
-    def cells(self) -> list[Cell]:
-        """Return the requests since the last call."""
-        text = self.log.read_text(errors="replace")
-        found = REQUEST.findall(text[self.read :])
-        self.read = len(text)
-        return [Cell(SURFACES[route], *rest) for route, *rest in found if route in SURFACES]
+    def cells(self, least: int = 0) -> list[Cell]:
+        """Return the requests since the last call; wait for so many of them: they are logged after their answers."""
+        until = time.monotonic() + PATIENCE
+        while len(found := _requests(text := self._lines())) < least and time.monotonic() < until:
+            time.sleep(0.1)
+        self.read += len(text)
+        return found
+
+    def _lines(self) -> str:
+        """Return the whole lines that are new."""
+        return self.log.read_text(errors="replace")[self.read :].rpartition("\n")[0]
+
+
+def _requests(text: str) -> list[Cell]:
+    return [Cell(SURFACES[route], *rest) for route, *rest in REQUEST.findall(text) if route in SURFACES]
 
 
 @pytest.fixture(scope="session")

@@ -51,4 +51,4 @@ def test_a_web_search_brings_links(
     result = events[-1]
     assert ("success", False) == (result["subtype"], result["is_error"])
     assert result["usage"]["output_tokens"] > 0
-    row.passed(demo.cells())
+    row.passed(demo.cells(1))

@@ -70,7 +70,7 @@ def test_a_tool_runs_and_its_result_reaches_the_model(
     prompt = "Run the command `cat note.txt` and tell me exactly what it printed."
     said = run(chosen, made["files"][0]["path"], prompt, workplace, environ)
     assert (workplace / "note.txt").read_text().strip() in said
-    cells = demo.cells()
+    cells = demo.cells(2)
     assert {surface} == {cell.surface for cell in cells if cell.model == model}
     assert len([cell for cell in cells if cell.model == model]) >= 2
     row.passed(cells)
@@ -86,7 +86,7 @@ def test_llm_calls_a_tool(
     demo.cells()
     said = run(chosen, "", "[[tool:llm_version {}]]", workplace, environ, "-T", "llm_version")
     assert chosen.tested in said
-    cells = demo.cells()
+    cells = demo.cells(2)
     assert [("chat", model)] * 2 == [(cell.surface, cell.model) for cell in cells]
     row.passed(cells)
 
@@ -101,7 +101,7 @@ def test_aider_edits_a_file(
     block = f"note.txt\n```\n<<<<<<< SEARCH\n{word}\n=======\nchanged\n>>>>>>> REPLACE\n```\n"
     run(chosen, "", f"[[say:{block}]]", workplace, environ, "note.txt")
     assert "changed\n" == (workplace / "note.txt").read_text()
-    cells = demo.cells()
+    cells = demo.cells(1)
     assert {("chat", CLAUDE)} == {(cell.surface, cell.model) for cell in cells}
     row.passed(cells)
 

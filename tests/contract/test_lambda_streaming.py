@@ -60,6 +60,7 @@ def function(
 ) -> Iterator[Lambda]:
     with Lambda(HANDLER, environ(fake, upstream, tmp_path_factory.mktemp("lambda"))) as running:
         yield running
+    assert [] == [line for line in running.log if "Traceback" in line]  # whole now that the process has ended
 
 
 @pytest.fixture
@@ -68,7 +69,6 @@ def gateway(function: Lambda) -> Iterator[Wire]:
     function.api.faults.clear()
     yield Wire(function.url, {"x-api-key": "the-key"})
     assert [] == function.api.faults
-    assert [] == [line for line in function.log if "Traceback" in line]
 
 
 @every_surface

@@ -8,6 +8,8 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from codecs import getincrementaldecoder
+from io import IncrementalNewlineDecoder
 from pathlib import Path
 
 from tests.emulators.copilot import DEMO_TOKEN, FakeCopilot
@@ -113,13 +115,14 @@ class Terminal:
         self._master, slave = os.openpty()
         self.process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=slave, stderr=slave)
         os.close(slave)
+        self._decoder = IncrementalNewlineDecoder(getincrementaldecoder("utf-8")(), translate=True)
         self._unread = ""
 
     def read_until(self, text: str) -> str:
         """Return what is shown up to and with the text."""
         while text not in self._unread:
             assert self.process.poll() is None, self._unread
-            self._unread += os.read(self._master, 65_536).decode().replace("\r\n", "\n")
+            self._unread += self._decoder.decode(os.read(self._master, 65_536))
         before, found, self._unread = self._unread.partition(text)
         return before + found
 
