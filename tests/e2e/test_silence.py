@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.asking import PATH, SURFACES, ask, error_of, read_reply, read_stream
 from tests.e2e.conftest import Host
-from tests.e2e.hosting import PATIENCE, Wire
+from tests.e2e.hosting import Wire
 from tests.e2e.upstream import END, STREAM, Step, Upstream, answer, chunk
 from tests.emulators.calling import Caller
 from tests.emulators.copilot import FakeCopilot
