@@ -102,7 +102,7 @@ class CopilotClient:
         return reply
 
     def post_json(self, path: str, body: bytes) -> bytes:
-        """Post a small JSON request of the gateway's own, so marked `agent`, and return the whole reply; raises GatewayError."""
+        """Post a small JSON request of the gateway's own, marked `agent`; return the whole reply. Raises GatewayError."""
         return self.open(Outgoing(path=path, body=body, initiator="agent")).read_all()
 
     def get(self, path: str, *, patience: float | None = None) -> bytes:

@@ -50,7 +50,8 @@ class ResponseParser:
     """Reads one response.
 
     Invariants: `status` is 0 until the head is complete; `_left` counts the bytes that LENGTH and CHUNK still expect;
-    `_interim` counts those of all heads so far; `_rest` holds input that no state could use yet, always less than one head or one line.
+    `_interim` counts those of all heads so far; `_rest` holds input that no state could use yet, always less than one head
+    or one line.
     """
 
     def __init__(self) -> None:

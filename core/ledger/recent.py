@@ -27,7 +27,10 @@ PAUSE: Final = 3.0
 
 
 class RecentError(Struct, frozen=True, kw_only=True):
-    """One request that failed. at: unix seconds, of its end. kind: as in `Exchange.error`. id and upstream_id: what support asks for."""
+    """One request that failed.
+
+    at: unix seconds, of its end. kind: as in `Exchange.error`. id and upstream_id: what support asks for.
+    """
 
     at: float
     id: str

@@ -48,7 +48,10 @@ class InvocationFailedError(RuntimeError):
 
 @cache
 def application(only: str | None = None) -> Flask:
-    """Build the app on this account's stores, with its metrics, once a process. only: the one endpoint that it serves, as in `create_app`."""
+    """Build the app on this account's stores, with its metrics, once a process.
+
+    only: the one endpoint that it serves, as in `create_app`.
+    """
     from infra.aws.services import services_from_environment  # noqa: PLC0415 - tests bring their own stores
 
     app = create_app(services_from_environment(only), only)

@@ -33,7 +33,8 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "TooManyRequests": _THROTTLED,
     "RequestThrottled": _THROTTLED,
     "ThrottledException": _THROTTLED,
-    "ResourceNotFound": "does not exist in this region. Check the name and AWS_REGION; a stage that has lost it must be removed and deployed anew",
+    "ResourceNotFound": "does not exist in this region. Check the name and AWS_REGION; a stage that has lost it must be "
+    "removed and deployed anew",
 }
 _SERVER_ERROR: Final = 500
 # What AWS's words may name and clients need not know: resources by their full names, and the account's number.
@@ -146,6 +147,6 @@ def _action(operation: str) -> str:
 
 def _unreachable(name: str, error: Exception) -> str:
     return (
-        f"AWS ({name}) cannot be reached: {_INTERNAL.sub('***', str(error))} Check the network, the region (AWS_REGION) and the credentials of "
-        "this process."
+        f"AWS ({name}) cannot be reached: {_INTERNAL.sub('***', str(error))} Check the network, the region (AWS_REGION) "
+        "and the credentials of this process."
     )

@@ -20,7 +20,10 @@ EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExp
 UNKNOWN: Final = frozenset(
     {"InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "AuthFailure"}
 )
-NO_BOTO: Final = "AWS's library for Python (boto3) is not installed: run `make deploy`, or `pip install boto3` where this command lives."
+NO_BOTO: Final = (
+    "AWS's library for Python (boto3) is not installed: run `make deploy`, or `pip install boto3` where this "
+    "command lives."
+)
 
 
 class StageError(Exception):

@@ -167,7 +167,10 @@ def watched(app: "WSGIApplication") -> "WSGIApplication":
 
 
 class _Flow:
-    """One stream under way. `spoke` is when it last said something or was last found silent; `number` its registered socket, or -1."""
+    """One stream under way.
+
+    `spoke` is when it last said something or was last found silent; `number` its registered socket, or -1.
+    """
 
     __slots__ = ("number", "outlet", "spoke", "stream", "task")
 

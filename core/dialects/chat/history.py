@@ -34,7 +34,10 @@ _string = msgspec.json.Decoder(str)
 
 
 def repair_messages(draft: Draft) -> None:
-    """Repair the assistant's turns and what answers them. Raises `UnsupportedFeatureError` for a prefill that the model refuses."""
+    """Repair the assistant's turns and what answers them.
+
+    Raises `UnsupportedFeatureError` for a prefill that the model refuses.
+    """
     raw = draft.members["messages"]
     body = bytes(raw)
     renames = DEVELOPER in body and not _knows_developer(draft)

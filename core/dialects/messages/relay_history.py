@@ -152,7 +152,10 @@ class HistoryRelay:
         return piece
 
     def _drop_knobs(self, piece: Piece, tool: ToolIn, raw: Raw, *, searches: bool) -> None:
-        """Without a hosted tool search a deferred tool could never be found: it is sent in full (AC-55, clients' own search)."""
+        """Leave out what Copilot refuses in a tool.
+
+        Without a hosted tool search a deferred tool could never be found: it is sent in full (AC-55, clients' own search).
+        """
         if tool.defer_loading is not None and not searches:
             piece.members().pop("defer_loading")
             self._repairs.append("defer_loading")

@@ -35,7 +35,10 @@ _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 def stop_word(reason: StopReason, *, calls: bool, refused: bool) -> str:
-    """Return Anthropic's word. A tool call without "tool_use" would be ignored by clients, "tool_use" without one waits for ever."""
+    """Return Anthropic's word.
+
+    Clients would ignore a tool call without "tool_use", and wait for ever on "tool_use" without one.
+    """
     if refused:
         return "refusal"
     if calls and reason in {"end_turn", "other"}:
