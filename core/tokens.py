@@ -55,15 +55,15 @@ def count_text(text: str, family: Family = "other", *, claude_factor: float = CL
     return math.ceil(count * claude_factor) if family == "claude" else count
 
 
-def token_bytes(ids: Sequence[int], vocabulary: Vocabulary = "cl100k_base") -> bytes:
+def token_bytes(ids: Sequence[int]) -> bytes:
     """Return the bytes that token ids stand for; embeddings input may be ids, and upstream takes only text.
 
-    Raises ValueError for an id that the vocabulary lacks.
+    Raises ValueError for an id that the vocabulary of OpenAI's embedding models lacks.
     """
-    tokens = _tokens(vocabulary)
+    tokens = _tokens("cl100k_base")
     for number in ids:
         if not 0 <= number < len(tokens):
-            raise ValueError(f"{number} is not a token of {vocabulary}")
+            raise ValueError(f"{number} is not a token of cl100k_base")
     return b"".join(tokens[number] for number in ids)
 
 

@@ -1,19 +1,18 @@
 """A secret store that is watched, as the state store is: a login that cannot be read is told once, with the reason."""
 
 import time
-from collections.abc import Callable
 
 from core.ports import SecretStore
 from infra.watched_store import Watch
 
 
 class WatchedSecrets:
-    """A `SecretStore` around another one. ticks: seconds of a clock that never goes back."""
+    """A `SecretStore` around another one."""
 
-    def __init__(self, secrets: SecretStore, ticks: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, secrets: SecretStore) -> None:
         self._secrets = secrets
-        self._reading = Watch("reading_secrets", ticks)
-        self._writing = Watch("writing_secrets", ticks)
+        self._reading = Watch("reading_secrets", time.monotonic)
+        self._writing = Watch("writing_secrets", time.monotonic)
 
     def load(self, name: str) -> str | None:
         """Return the secret, or None when there is none."""

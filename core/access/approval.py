@@ -35,8 +35,9 @@ class Approvals:
     asks about, the oldest one at the time.
     """
 
-    def __init__(self, patience: float, *, now: Callable[[], float], ask: Ask | None = None) -> None:
-        self._patience, self._now, self._ask = patience, now, ask
+    def __init__(self, patience: float, *, now: Callable[[], float]) -> None:
+        self._patience, self._now = patience, now
+        self._ask: Ask | None = None
         self._changed = Condition()
         self._waiting: dict[str, Pending] = {}
         self._answers: dict[str, bool] = {}

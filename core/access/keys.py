@@ -24,11 +24,11 @@ class KeyCheck:
     Raises ValueError for an empty key: it would let everybody in.
     """
 
-    def __init__(self, static_key: Secret, name: str = STATIC_KEY_NAME) -> None:
+    def __init__(self, static_key: Secret) -> None:
         if not static_key:
             raise ValueError("the key is empty")
         self._digest = _digest(static_key)
-        self._caller = Caller(name)
+        self._caller = Caller(STATIC_KEY_NAME)
 
     def authenticate(self, presented: str) -> Caller | None:
         """Compare in a time that depends neither on the key's text nor on its length."""

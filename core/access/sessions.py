@@ -16,20 +16,13 @@ _LONGEST_ID: Final = 100
 class Sessions:
     """Sessions by id, each opened with the key of a name. All methods raise StoreError."""
 
-    def __init__(
-        self,
-        state: StateStore,
-        now: Callable[[], float],
-        *,
-        entropy: Callable[[], str] = lambda: secrets.token_urlsafe(32),
-    ) -> None:
+    def __init__(self, state: StateStore, now: Callable[[], float]) -> None:
         self._state = state
         self._now = now
-        self._entropy = entropy
 
     def open(self, key_name: str, key_ends: float | None = None) -> str:
         """Begin a session and return its id, which only the browser keeps. key_ends: unix seconds, if the key has an end."""
-        session, ends = self._entropy(), self._now() + LIFE
+        session, ends = secrets.token_urlsafe(32), self._now() + LIFE
         ends = ends if key_ends is None else min(ends, key_ends)
         self._state.save(KIND, _hash(session), key_name.encode(), expires_at=ends)
         return session

@@ -17,16 +17,9 @@ class StageLog:
     prefix: what the names of its log groups begin with. ask: runs a call of boto3 and explains its refusal.
     """
 
-    def __init__(
-        self,
-        client: Any,
-        prefix: str,
-        ask: Callable[[Callable[[], Any]], Any],
-        now: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, client: Any, prefix: str, ask: Callable[[Callable[[], Any]], Any]) -> None:
         self._client = client
         self._ask = ask
-        self._now = now
         self._prefix = prefix
         self._groups: list[str] | None = None
         self._seen: dict[str, float] = {}
@@ -34,12 +27,12 @@ class StageLog:
 
     def past(self, since: float) -> Iterator[Line]:
         """Yield what was logged since then (unix seconds), the oldest first."""
-        self._read_to = self._now()
+        self._read_to = time.time()
         yield from self._between(since)
 
     def new(self) -> Iterator[Line]:
         """Yield what has been logged since the last time."""
-        since, self._read_to = self._read_to - OVERLAP, self._now()
+        since, self._read_to = self._read_to - OVERLAP, time.time()
         self._seen = {number: at for number, at in self._seen.items() if at >= since - OVERLAP}
         yield from self._between(since)
 

@@ -3,7 +3,6 @@
 import contextlib
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,15 +26,14 @@ STEERING: Final = ("aliases", "small_model", "auto", "web_search_model", "upstre
 class CaptureStore:
     """Keeps recordings in a directory of their own. Raises StoreError when it cannot be made private."""
 
-    def __init__(self, directory: Path, services: Services, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Path, services: Services) -> None:
         ensure_directory(directory)
         self._directory = directory
         self._services = services
-        self._now = now
 
     def keep(self, recording: Recording, request_id: str) -> None:
         """Write one exchange. Raises OSError."""
-        moment = time.gmtime(self._now())
+        moment = time.gmtime()
         name = re.sub(r"[^A-Za-z0-9_]", "", request_id) or "request"
         path = self._directory / f"{time.strftime('%Y%m%dT%H%M%S', moment)}-{name}.jsonl"
         about = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", moment), **_about(self._services)}

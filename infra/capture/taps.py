@@ -32,18 +32,15 @@ class CapturedApp:
     Only JSON is recorded: the forms of the pages hold keys.
     """
 
-    def __init__(
-        self, app: "WSGIApplication", keep: Keep, ticks: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, app: "WSGIApplication", keep: Keep) -> None:
         self._app = app
         self._keep = keep
-        self._ticks = ticks
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Call the app. Raises what the app raises."""
         if environ["REQUEST_METHOD"] != "POST" or "json" not in environ.get("CONTENT_TYPE", ""):
             return self._app(environ, start_response)
-        recording = Recording(self._ticks)
+        recording = Recording(time.perf_counter)
         query = environ.get("QUERY_STRING", "")
         asked = recording.message(
             "client_request",

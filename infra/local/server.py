@@ -29,6 +29,7 @@ BACKLOG: Final = 1024
 # Objects made, and not yet thrown away, between two collections of the youngest; Python's own figure is 700.
 YOUNG: Final = 5_000
 MAX_PORT: Final = 65_535
+MAX_BODY: Final = 32 * 1024 * 1024
 OPTIONS: Final[dict[str, Any]] = {
     "ident": None,
     "asyncore_use_poll": True,
@@ -65,7 +66,6 @@ def serve(
     port: int,
     *,
     threads: int = 256,
-    max_body_bytes: int = 32 * 1024 * 1024,
     allowance: "Allowance | None" = None,
     patience: Patience | None = None,
     chore: Callable[[], object] | None = None,
@@ -75,8 +75,7 @@ def serve(
 
     host: a name or an IPv4 or IPv6 address. port: 0 lets the system choose.
     threads: how many replies may be prepared at once; streams under way need none.
-    allowance: says by a request's head how much of a body is read; the app answers what is refused.
-    max_body_bytes: the limit of every body where there is no `allowance`.
+    allowance: says by a request's head how much of a body is read, MAX_BODY without it; the app answers what is refused.
     patience: how slow clients may be.
     chore: what is done about once a second, whether anybody asks or not; never twice at a time.
     on_ready: called with the bound port once connections are accepted.
@@ -90,7 +89,7 @@ def serve(
     logging.getLogger("waitress").setLevel(logging.ERROR)
     house = House(
         patience=patience or Patience(),
-        max_body_bytes=max_body_bytes,
+        max_body_bytes=MAX_BODY,
         allowance=allowance,
         now=time.monotonic,
         chore=chore,

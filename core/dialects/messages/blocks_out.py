@@ -45,9 +45,9 @@ def cache_wire(cache: CacheBreakpoint) -> Wire:
     return {"type": "ephemeral"} if cache.ttl is None else {"type": "ephemeral", "ttl": cache.ttl}
 
 
-def titled(title: str | None, context: str | None, text: str, word: str = "Document") -> str:
+def titled(title: str | None, context: str | None, text: str) -> str:
     """Return a document as text that says what it is (Copilot refuses text documents)."""
-    head = f"[{word}: {title}]" if title else f"[{word}]"
+    head = f"[Document: {title}]" if title else "[Document]"
     return "\n".join(part for part in (head, context or "", text) if part)
 
 

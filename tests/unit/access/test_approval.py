@@ -52,12 +52,15 @@ def outcome(future: Future[None]) -> GatewayError | None:
 
 def test_the_terminal_lets_pass_what_a_person_approves(clock: Clock) -> None:
     asked: list[str] = []
-    Approvals(60, now=clock, ask=lambda what, _: not asked.append(what)).enter(asking())
+    approvals = Approvals(60, now=clock)
+    approvals.attend(lambda what, _: not asked.append(what))
+    approvals.enter(asking())
     assert ["messages claude-opus-5"] == asked
 
 
 def test_what_a_person_refuses_is_forbidden(clock: Clock) -> None:
-    approvals = Approvals(60, now=clock, ask=lambda *_: False)
+    approvals = Approvals(60, now=clock)
+    approvals.attend(lambda *_: False)
     with pytest.raises(GatewayError) as caught:
         approvals.enter(asking())
     assert ("permission", 403, "not_approved") == (caught.value.kind, caught.value.status, caught.value.code)
@@ -147,7 +150,8 @@ def test_the_terminal_asks_one_question_at_a_time_the_oldest_first(
     clock: Clock, threads: ThreadPoolExecutor
 ) -> None:
     terminal = Terminal()
-    approvals = Approvals(60, now=clock, ask=terminal)
+    approvals = Approvals(60, now=clock)
+    approvals.attend(terminal)
     waiting: list[Future[None]] = []
     for number in range(3):
         waiting.append(threads.submit(approvals.enter, asking(number)))
@@ -161,7 +165,8 @@ def test_an_answer_on_the_dashboard_takes_the_question_in_the_terminal_back(
     clock: Clock, threads: ThreadPoolExecutor
 ) -> None:
     terminal = Terminal()
-    approvals = Approvals(60, now=clock, ask=terminal)
+    approvals = Approvals(60, now=clock)
+    approvals.attend(terminal)
     first = threads.submit(approvals.enter, asking(1))
     assert terminal.asked.acquire(timeout=PATIENCE)
     second = threads.submit(approvals.enter, asking(2))

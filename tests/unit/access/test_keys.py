@@ -8,7 +8,7 @@ from core.settings import Secret
 
 
 def test_right_key_is_named() -> None:
-    assert KeyCheck(Secret("s3cret"), "laptop").authenticate("s3cret") == Caller("laptop")
+    assert KeyCheck(Secret("s3cret")).authenticate("s3cret") == Caller("static")
 
 
 @pytest.mark.parametrize("presented", ["", "s3cre", "s3cret ", "S3CRET", "s3cret\0", "\ud800", "ключ"])
