@@ -92,9 +92,11 @@ class Setups:
         for edit in edits:
             if not edit.changes:
                 continue
-            backup = files.back_up(edit.path, self._moment()) if edit.now is not None else None
-            backups += [backup] if backup else []
             old = known.get(str(edit.path))
+            # What setup wrote itself is no one's to keep, and may hold a key.
+            is_theirs = edit.now is not None and (old is None or _digest(edit.now) != old.after)
+            backup = files.back_up(edit.path, self._moment()) if is_theirs else None
+            backups += [backup] if backup else []
             # Known before it is done: whatever happens next can be taken back.
             known[str(edit.path)] = Record(
                 path=str(edit.path), form=edit.form, before=edit.base, after=_digest(edit.text), written=edit.written,

@@ -75,10 +75,25 @@ def test_another_set_up_replaces_the_first_and_undo_leads_to_the_beginning(
 ) -> None:
     put(path, THEIRS)
     write()
-    write(Setting(("model",), "newer"))
+    assert [] == write(Setting(("model",), "newer"))
     assert {"theme": "dark", "model": "newer"} == json.loads(path.read_text().replace("// mine", ""))
     setups.undo("app")
     assert THEIRS == path.read_text()
+    assert [path] == list(path.parent.iterdir())
+
+
+def test_two_set_ups_of_a_new_file_leave_nothing_behind(setups: Setups, path: Path, write: Write) -> None:
+    write()
+    write(Setting(("model",), "newer"))
+    setups.undo("app")
+    assert [] == list(path.parent.iterdir())
+
+
+def test_another_set_up_keeps_a_copy_of_what_the_person_changed_between(path: Path, write: Write) -> None:
+    put(path, THEIRS)
+    write()
+    put(path, changed := path.read_text().replace('"dark"', '"light"'))
+    assert [changed] == [backup.read_text() for backup in write(Setting(("model",), "newer"))]
 
 
 def test_what_the_person_changed_since_stays(setups: Setups, path: Path, write: Write) -> None:
