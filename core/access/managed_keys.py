@@ -121,6 +121,8 @@ class ManagedKeys:
             if not named:
                 return None
             last, ends = max(named.values(), key=lambda key: key.created_at), self._now() + grace
+            if not last.lives(self._now()):
+                raise KeyNameError(f"The key {name} has expired. Revoke it and make a new one.")
             clear = self._make(name, last.expires_at, last.limits)
             for number, key in named.items():
                 if grace > 0 and (key.expires_at is None or key.expires_at > ends):

@@ -233,6 +233,16 @@ def test_a_rotated_key_is_another_one_with_the_same_limits(keys: ManagedKeys, cl
     assert keys.rotate("nobody") is None
 
 
+def test_a_key_that_has_expired_is_not_rotated_into_another_expired_one(
+    keys: ManagedKeys, clock: Clock
+) -> None:
+    keys.create("agent", clock() + 60)
+    clock.wait(61)
+    with pytest.raises(KeyNameError, match="has expired"):
+        keys.rotate("agent")
+    assert 1 == len(keys.list())
+
+
 def test_an_old_key_may_be_good_for_a_while_yet(keys: ManagedKeys, clock: Clock) -> None:
     old = keys.create("agent")
     new = keys.rotate("agent", grace=60)
