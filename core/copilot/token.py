@@ -26,6 +26,7 @@ _STEP: Final = 0.1
 _REFUSAL_LIFE: Final = 30.0  # a dead login asks GitHub twice a minute at most, however many requests come
 _LONGEST_REFUSAL: Final = 300.0
 _DIRECT_LIFE: Final = 900.0  # how long the login is held in memory before the secret store is asked again
+_LOOK: Final = 30.0  # between two looks at whether another account has logged in elsewhere
 _BACKOFF: Final = 1.0  # before an exchange that failed at GitHub's end is tried once more
 _PAUSE: Final = 5.0  # seconds between two attempts to renew a token that still lives
 _RENEWALS: Final = 4  # forced renewals a minute: beyond that the token is not what is wrong
@@ -61,7 +62,8 @@ class CopilotTokens:
 
     A valid token comes from memory without a lock. Otherwise one thread of one process exchanges, under a lease in the
     state store; the others keep the old token while it lives, else wait for the new one. A token is stored under a hash
-    of GitHub token, host and identity, so that no account ever gets another one's token or host.
+    of GitHub token, host and identity, so that no account ever gets another one's token or host. Who logs in elsewhere
+    is noticed within half a minute, or when the secret store's memory ends.
 
     forget_login: tells a secret store with a memory that its login is refused, and may have been replaced elsewhere.
     """
@@ -91,12 +93,15 @@ class CopilotTokens:
         self._token: CopilotToken | None = None
         self._refusal: tuple[str, _Refusal] | None = None
         self._scope: tuple[CopilotToken, str] | None = None
+        self._seen = ("", 0.0)  # the account as it was last looked at, and when
         self._forced: deque[float] = deque(maxlen=_RENEWALS)
         self._retry_at = 0.0
 
     def current(self) -> CopilotToken:
         """Return a token that lives; raises GatewayError with a remedy when there is none to be had."""
         token = self._token
+        if token is not None and self._left(token) > MARGIN and self._is_replaced():
+            token = self._token = None
         if token is not None and (self._left(token) > MARGIN or self._is_kept(token)):
             return token
         alive = token is not None and self._left(token) > 0
@@ -148,6 +153,7 @@ class CopilotTokens:
         self._secrets.save(GITHUB_TOKEN, github_token)
         with self._lock:
             self._token = self._refusal = self._scope = None
+            self._seen = ("", 0.0)
 
     def account(self) -> str:
         """Return a hash that names the account, its host and the identity, for keys of shared records."""
@@ -167,6 +173,19 @@ class CopilotTokens:
         hosts = hosts_of(self._settings)
         parts = (github_token, hosts.rest, hosts.configured or hosts.copilot, self._settings.identity)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+    def _is_replaced(self) -> bool:
+        """Say whether another account has logged in since the last look, every half minute."""
+        account, looked_at = self._seen
+        now = self._now()
+        if not account or 0 <= now - looked_at < _LOOK:
+            return False
+        try:
+            found = self.account()
+        except GatewayError:
+            found = account  # a token that lives is used while the login cannot be read
+        self._seen = (found, now)
+        return found != account
 
     def _is_kept(self, token: CopilotToken) -> bool:
         """Say whether the token lives and its renewal has only just failed."""
@@ -199,6 +218,7 @@ class CopilotTokens:
         return self._renewed_with(newer, old)
 
     def _renewed_with(self, github_token: Secret, old: CopilotToken | None) -> CopilotToken:
+        self._seen = (self._key(github_token), self._now())
         if self._settings.identity == "direct":
             base = copilot_base(hosts_of(self._settings), None)
             return CopilotToken(value=github_token, base_url=base, expires_at=self._now() + _DIRECT_LIFE)

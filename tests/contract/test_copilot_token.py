@@ -279,6 +279,34 @@ def test_the_direct_identity_uses_the_login_itself(exchange: Exchange) -> None:
     assert exchange.requests == []
 
 
+@pytest.mark.parametrize("identity", ["vscode", "direct"])
+def test_an_account_that_logs_in_elsewhere_is_used_within_half_a_minute(
+    exchange: Exchange, identity: Identity
+) -> None:
+    clock, secrets = Clock(), MemorySecrets("gho_a")
+    settings = settings_at(exchange.url, identity=identity)
+    tokens = tokens_at(exchange.url, clock, secrets=secrets, settings=settings)
+    first, scope = tokens.current(), tokens.scope()
+    secrets.save(GITHUB_TOKEN, "gho_b")
+    clock.time += 31
+    second = tokens.current()
+    assert ("tid=2" if identity == "vscode" else "gho_b") == second.value != first.value
+    assert scope != tokens.scope()
+    assert second == tokens.current()
+
+
+def test_another_account_that_is_refused_is_not_served_with_the_old_ones_token(exchange: Exchange) -> None:
+    clock, secrets = Clock(), MemorySecrets("gho_a")
+    tokens = tokens_at(exchange.url, clock, secrets=secrets)
+    tokens.current()
+    secrets.save(GITHUB_TOKEN, "gho_b")
+    exchange.answers = [Response(status=401)]
+    clock.time += 31
+    with pytest.raises(GatewayError) as caught:
+        tokens.current()
+    assert "login_required" == caught.value.kind
+
+
 class Remembering(MemorySecrets):
     """Secrets that are read once, as from a store in the cloud, until it is told to forget."""
 
