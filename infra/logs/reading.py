@@ -89,6 +89,9 @@ class LogReader:
 
     def _more(self) -> Iterator[Line]:
         if self._current is not None:
+            if os.fstat(self._current.fileno()).st_size < self._current.tell():  # somebody has emptied it
+                self._current.seek(0)
+                self._rest = b""
             whole, end, self._rest = (self._rest + self._current.read()).rpartition(b"\n")
             yield from _lines(whole + end)
 

@@ -73,6 +73,13 @@ def test_half_a_line_waits_for_its_end(path: Path, reader: LogReader) -> None:
     assert numbers(reader.new()) == [2]
 
 
+def test_a_file_that_was_emptied_is_read_from_its_beginning(path: Path, reader: LogReader) -> None:
+    path.write_text('{"n": 1}\n{"n": 2}\n{"n":')
+    assert numbers(reader.past()) == [1, 2]
+    path.write_text('{"n": 3}\n')
+    assert numbers(reader.new()) == [3]
+
+
 def test_what_is_no_line_of_ours_is_passed_over(path: Path, reader: LogReader) -> None:
     path.write_bytes(b'garbage\n[1]\n"x"\n\xff\xfe\n' + b"[" * 5000 + b'\n{"n": 1}\n')
     assert numbers(reader.past()) == [1]
