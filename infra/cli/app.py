@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, cast
 
 import click
@@ -93,6 +94,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process with its exit code."""
+    _fill_streams()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -118,6 +120,14 @@ def run(arguments: Sequence[str]) -> int:
         fail(message)
         return exit_code
     return code if isinstance(code, int) else exits.OK
+
+
+def _fill_streams() -> None:
+    """Put the null device where the caller has closed a standard stream: Python has None there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 - open to the end
+            setattr(sys, name, stream)
 
 
 def _show(error: click.ClickException) -> None:

@@ -131,6 +131,20 @@ def test_reader_that_leaves_early_sees_no_traceback(environ: dict[str, str]) -> 
     assert process.wait(PATIENCE) == 1
 
 
+@pytest.mark.parametrize(
+    ("closed", "told"),
+    [("<&-", "gpt-5-mini"), (">&-", ""), ("2>&-", "gpt-5-mini"), ("<&- >&- 2>&-", "")],
+)
+def test_a_closed_stream_is_no_reason_to_fail(environ: dict[str, str], closed: str, told: str) -> None:
+    store_login(environ)
+    ran = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND, "models"], cwd=ROOT, env=environ,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert told in ran.stdout
+
+
 def test_usage_is_shown_for_people_and_for_programs(environ: dict[str, str]) -> None:
     store_login(environ)
     shown, told = run(environ, "check-usage"), run(environ, "check-usage", "--json")
