@@ -15,7 +15,8 @@ STRICT: Final = "__Host-gateway-session"
 
 def sessions() -> Sessions:
     """Return the sessions in the state store."""
-    return Sessions(services().state, services().now)
+    given = services()
+    return Sessions(given.state, given.now, given.settings.api_key)
 
 
 def session() -> str | None:

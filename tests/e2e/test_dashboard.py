@@ -121,6 +121,14 @@ def test_a_session_ends_with_its_key(gateway: Hosted) -> None:
     assert "API key" in browser.get()
 
 
+def test_a_session_ends_when_the_key_in_the_settings_is_replaced(host: Host) -> None:
+    before = host(api_key=Secret(KEY))
+    browser = signed_in(before)
+    assert "Key static" in browser.get()
+    browser.url = host(api_key=Secret("another-key")).url
+    assert "API key" in browser.get()
+
+
 def test_one_session_opens_all_pages_and_ends_on_all(gateway: Hosted) -> None:
     browser = signed_in(gateway)
     for path, shown in {"/": "Point your tools at it", "/login": "GitHub login", "/dashboard": "Use"}.items():
