@@ -23,6 +23,7 @@ from tests.unit.copilot.doubles import (
     PATIENCE,
     Clock,
     Ids,
+    MemorySecrets,
     MemoryState,
     answers,
     close,
@@ -169,6 +170,8 @@ def test_a_refused_login_of_the_direct_identity_is_told_at_once(upstream: Upstre
     ("status", "body"),
     [
         (403, "Access to this endpoint is forbidden. Please review our Terms of Service"),
+        (403, "Forbidden: access denied. Please review our Terms of Service"),
+        (403, '{"error":{"message":"access denied","code":"extension_blocked"}}'),
         (403, "something else"),
         (400, '{"error":{"message":"no","code":"model_not_supported"}}'),
         (402, '{"error":{"message":"You have no quota","code":"quota_exceeded"}}'),
@@ -250,6 +253,25 @@ def test_a_redirect_is_not_followed_with_the_bearer(upstream: Upstream) -> None:
     upstream.answers = [Response("", 307, {"location": f"{upstream.url}/embeddings"})]
     assert refused(upstream).kind == "upstream"
     assert len(upstream.requests) == 1
+
+
+def test_a_bearer_that_a_refusal_repeats_is_not_passed_on(upstream: Upstream) -> None:
+    """A token of no form that is known beforehand."""
+    login = "canary-0123456789"
+    upstream.answers = [Response(f"bad header: Bearer {login}", 400)]
+    settings = settings_at(upstream.url, identity="direct", copilot_url=upstream.url)
+    tokens = tokens_at(upstream.url, upstream.clock, secrets=MemorySecrets(login), settings=settings)
+    client = client_at(upstream.url, upstream.clock, tokens, identity="direct", copilot_url=upstream.url)
+    with pytest.raises(GatewayError, match=r"bad header: Bearer \*\*\*$"):
+        client.open(CHAT)
+
+
+def test_an_endless_reply_is_bounded(upstream: Upstream) -> None:
+    upstream.answers = [Response("x" * 11, 200, {"x-github-request-id": "AB:1"})]
+    reply = upstream.client().open(CHAT)
+    with pytest.raises(GatewayError, match="over 10 bytes") as caught:
+        reply.read_all(10)
+    assert ("upstream_too_large", "AB:1") == (caught.value.code, caught.value.upstream_request_id)
 
 
 def test_an_endless_error_body_is_bounded(upstream: Upstream) -> None:

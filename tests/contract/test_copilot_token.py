@@ -220,6 +220,41 @@ def test_a_dead_login_is_not_asked_again_at_once(exchange: Exchange) -> None:
     assert first.current().value == "tid=2"
 
 
+def test_a_refusal_learned_while_the_lease_was_waited_for_is_not_asked_for_again(exchange: Exchange) -> None:
+    clock = Clock()
+
+    class Overtaken(MemoryState):
+        """Another process exchanges just before this one gets the lease."""
+
+        def claim(self, kind: str, key: str, owner: str, *, expires_at: float) -> bool:
+            if not self.records:
+                with pytest.raises(GatewayError):
+                    other.current()
+            return super().claim(kind, key, owner, expires_at=expires_at)
+
+    state = Overtaken(clock)
+    shared = MemoryState(clock, state.records, state.leases)
+    other = tokens_at(exchange.url, clock, state=shared)
+    exchange.answers = [Response('{"message":"Bad credentials"}', 401)]
+    with pytest.raises(GatewayError):
+        tokens_at(exchange.url, clock, state=state).current()
+    assert 1 == len(exchange.requests)
+
+
+def test_a_login_that_a_refusal_repeats_is_neither_told_nor_kept(exchange: Exchange) -> None:
+    """A token of no form that is known beforehand."""
+    clock, login = Clock(), "canary-0123456789"
+    state = MemoryState(clock)
+    exchange.answers = [Response(json.dumps({"message": f"no access for {login}"}), 403)]
+    tokens = tokens_at(exchange.url, clock, state=state, secrets=MemorySecrets(login))
+    for _ in range(2):
+        with pytest.raises(GatewayError) as caught:
+            tokens.current()
+        assert login not in caught.value.message
+    assert 1 == len(exchange.requests)
+    assert login.encode() not in b"".join(record for record, _ in state.records.values())
+
+
 def test_the_old_token_serves_while_a_renewal_fails(exchange: Exchange) -> None:
     clock = Clock()
     tokens = tokens_at(exchange.url, clock)
@@ -265,6 +300,17 @@ def test_another_account_never_gets_this_one_s_token(exchange: Exchange) -> None
         for login in ("gho_a", "gho_b", "gho_a")
     ]
     assert found == ["tid=1", "tid=2", "tid=1"]
+
+
+def test_the_account_s_name_follows_its_login(exchange: Exchange) -> None:
+    clock, secrets = Clock(), MemorySecrets("gho_a")
+    tokens = tokens_at(exchange.url, clock, secrets=secrets)
+    before = tokens.scope()
+    assert before == tokens.scope()
+    secrets.save(GITHUB_TOKEN, "gho_b")  # as another process does
+    tokens.invalidate(tokens.current())
+    assert before != tokens.scope()
+    assert tokens.account().startswith(tokens.scope())
 
 
 def test_the_direct_identity_uses_the_login_itself(exchange: Exchange) -> None:
@@ -481,6 +527,20 @@ def test_a_token_that_lives_is_used_while_github_is_down(exchange: Exchange) -> 
     clock.time = first.expires_at - 200
     assert [first] * 5 == [tokens.current() for _ in range(5)]
     assert 2 == len(exchange.requests)
+
+
+def test_a_process_that_just_began_uses_a_stored_token_that_lives_while_github_is_down(
+    exchange: Exchange,
+) -> None:
+    clock = Clock()
+    state = MemoryState(clock)
+    first = tokens_at(exchange.url, clock, state=state).current()
+    exchange.answers = [Response("down", status=503) for _ in range(9)]
+    clock.time = first.expires_at - 200
+    assert first == tokens_at(exchange.url, clock, state=state).current()
+    clock.time = first.expires_at + 1
+    with pytest.raises(GatewayError):
+        tokens_at(exchange.url, clock, state=state).current()
 
 
 def test_a_login_revoked_while_the_token_lives_is_told_when_it_ends(exchange: Exchange) -> None:

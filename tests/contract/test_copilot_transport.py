@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import os
 import select
 import socket
 import threading
@@ -146,6 +147,24 @@ def test_a_kept_connection_that_dies_under_the_request_is_replaced_once() -> Non
         assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
 
 
+def test_a_kept_connection_that_dies_within_an_answer_is_not_replaced() -> None:
+    """Upstream has counted the request."""
+
+    def dies(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(whole(b"one"))
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200")
+        close(connection)
+
+    with scripted(dies, answers(whole(b"two"))) as url:
+        client = transport(Clock())
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
+        with pytest.raises(TransportError) as caught:
+            opened(client, url)
+    assert caught.value.kind == "cut"
+
+
 def test_a_fresh_connection_that_dies_is_an_error() -> None:
     with scripted(answers(then=close)) as url, pytest.raises(TransportError) as caught:
         opened(transport(Clock()), url)
@@ -170,6 +189,23 @@ def test_a_connection_idle_for_long_is_not_trusted() -> None:
         assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
 
 
+def test_a_connection_that_upstream_gives_up_is_not_kept() -> None:
+    with scripted(answers(whole(b"one", "200 OK", "connection: close")), answers(whole(b"two"))) as url:
+        client = transport(Clock())
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
+
+
+# As the copies of the parent's connections are collected, without a word to the other side.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+def test_a_forked_process_leaves_its_parent_s_connections_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(answers(whole(b"one")), answers(whole(b"two"))) as url:
+        client = transport(Clock())
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"one"
+        monkeypatch.setattr(os, "getpid", lambda: 0)
+        assert opened(client, url).read_all(timeout=PATIENCE) == b"two"
+
+
 def test_leaving_a_body_unread_closes_its_connection() -> None:
     left = threading.Event()
 
@@ -185,7 +221,7 @@ def test_leaving_a_body_unread_closes_its_connection() -> None:
 
 
 def test_an_early_refusal_is_read_though_the_body_was_not_sent() -> None:
-    """A 413 comes while a large body is still on its way."""
+    """A 413 comes while a large body is still on its way: what is left of it must not begin the next request."""
 
     def refuses(connection: socket.socket) -> None:
         connection.recv(1000)
@@ -193,9 +229,11 @@ def test_an_early_refusal_is_read_though_the_body_was_not_sent() -> None:
         while connection.recv(1 << 20):
             pass
 
-    with scripted(refuses) as url:
-        reply = opened(transport(Clock()), url, b"x" * 30_000_000)
+    with scripted(refuses, answers(whole(b"two"))) as url:
+        client = transport(Clock())
+        reply = opened(client, url, b"x" * 30_000_000)
         assert (413, b"Request Entity Too Large\n") == (reply.status, reply.read_all(timeout=PATIENCE))
+        assert b"two" == opened(client, url).read_all(timeout=PATIENCE)
 
 
 def test_a_large_body_arrives_whole() -> None:

@@ -49,6 +49,7 @@ def coded(code: str, message: str = "m") -> str:
         (424, "failed", "upstream", 424),
         (429, coded("user_global_rate_limited:pro"), "rate_limit", 429),
         (429, coded("model_overloaded"), "rate_limit", 429),
+        (429, "prompt token count of 130000 exceeds the limit of 128000 a minute", "rate_limit", 429),
         (429, coded("quota_exceeded"), "quota_exceeded", 402),
         (429, '{"code":"extension_blocked","type":"rate_limit_error"}', "permission", 403),
         (466, "client not supported", "permission", 403),
@@ -137,6 +138,10 @@ def test_an_overflow_tells_its_sizes(message: str) -> None:
 )
 def test_retry_after_is_seconds_or_a_date(text: str, seconds: int | None) -> None:
     assert seconds == retry_after({"retry-after": text}, NOW)
+
+
+def test_a_date_is_waited_for_to_its_end() -> None:
+    assert 61 == retry_after({"retry-after": "Mon, 12 Jan 1970 13:47:40 GMT"}, NOW - 0.4)
 
 
 def test_github_s_request_id_and_the_hint_are_kept() -> None:
