@@ -233,10 +233,7 @@ class PendingReply:
             body = raw.read_all(MAX_ERROR_BODY, timeout=_ERROR_BODY_PATIENCE)
         except TransportError:
             body = b""  # the status says enough
-        failure = read_failure(raw.status, raw.headers, body, self._client.now())
-        if self._token is not None and self._token.value in failure.message:
-            return msgspec.structs.replace(failure, message=failure.message.replace(self._token.value, "***"))
-        return failure
+        return read_failure(raw.status, raw.headers, body, self._client.now())
 
     def _take_headers(self, failure: Failure) -> bool:
         """Put other headers on the request where it knows some that may help; return whether it did."""

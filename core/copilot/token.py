@@ -264,7 +264,7 @@ class CopilotTokens:
             grant = self._exchanged(github_token, again=not lives)
         except GatewayError as error:
             _log.warning("copilot.token_exchange_failed kind=%s code=%s", error.kind, error.code)
-            self._remember(key, error, github_token)
+            self._remember(key, error)
             raise
         _log.info("copilot.token_exchanged lives=%d host=%s", grant.expires_at - self._now(), grant.base_url)
         self._save(_TOKENS, key, msgspec.json.encode(grant), grant.expires_at)
@@ -318,12 +318,11 @@ class CopilotTokens:
         # One that ends later than any is made to end was made before the clock was set back.
         return 0 < refusal.until - self._now() <= _LONGEST_REFUSAL
 
-    def _remember(self, key: str, error: GatewayError, github_token: str) -> None:
+    def _remember(self, key: str, error: GatewayError) -> None:
         until = self._now() + min(max(error.retry_after or 0, _REFUSAL_LIFE), _LONGEST_REFUSAL)
         if error.kind in {"upstream", "timeout"}:
             until = self._now() + 2.0  # a network that comes back is used at once
-        message = error.message.replace(github_token, "***")
-        refusal = _Refusal(message, error.kind, until, error.code, error.retry_after)
+        refusal = _Refusal(error.message, error.kind, until, error.code, error.retry_after)
         self._refusal = (key, refusal)
         self._save(_REFUSALS, key, msgspec.json.encode(refusal), until)
 

@@ -223,6 +223,18 @@ def test_what_must_not_be_repeated_is_not(upstream: Upstream) -> None:
     assert len(upstream.requests) == 1
 
 
+def test_nothing_is_sent_for_a_client_that_left_while_the_token_was_fetched(upstream: Upstream) -> None:
+    class LeftError(Exception):
+        pass
+
+    def leave() -> None:
+        raise LeftError
+
+    with pytest.raises(LeftError):
+        upstream.client().begin(CHAT, wanted=leave).wait(5)
+    assert (1, []) == (upstream.exchanges, upstream.requests)
+
+
 def test_every_attempt_has_its_own_request_id(upstream: Upstream) -> None:
     upstream.answers = [Response("", 502), Response("unauthorized: token expired", 401)]
     assert upstream.client().open(CHAT).read_all() == b"ok"

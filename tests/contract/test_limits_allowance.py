@@ -1,6 +1,7 @@
 """What a key and all keys together may use, over every state store."""
 
 import itertools
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -107,6 +108,21 @@ def test_a_budget_is_counted_after_the_answer_and_refuses_when_it_is_reached(
         assert (code, 24 * 3600 - 6000) == (error.code, error.retry_after)
     clock.time = MIDNIGHT + 24 * 3600
     assert refusal(allowances, asking(limits)) is None
+
+
+@pytest.mark.parametrize("told", [(-1e300, 0.5), (math.inf,)])
+def test_credits_that_cannot_be_are_bounded(state: StateStore, clock: Clock, told: tuple[float, ...]) -> None:
+    """Upstream's prices may be anything."""
+    allowances, limits = gate(state, clock), Limits(credits_per_day=0.5)
+    for spent in told:
+        asked = asking(limits)
+        leave = allowances.enter(asked)
+        assert leave is not None
+        asked.credits = spent
+        leave(asked)
+    error = refusal(allowances, asking(limits))
+    assert error is not None
+    assert "key_credits_per_day" == error.code
 
 
 def test_keys_are_counted_apart(state: StateStore, clock: Clock) -> None:

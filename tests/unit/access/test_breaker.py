@@ -109,6 +109,13 @@ def test_what_shows_nothing_neither_counts_nor_interrupts(breaker: Breaker, cloc
     assert [MODEL] == list(breaker.open_models())
 
 
+def test_an_answer_that_broke_off_shows_that_upstream_serves(breaker: Breaker, clock: Clock) -> None:
+    refused(breaker, clock, 4)
+    ask(breaker, clock, "upstream", first_token=0.8)
+    refused(breaker, clock, 4)
+    assert {} == breaker.open_models()
+
+
 def test_an_answer_that_was_under_way_before_the_refusals_proves_nothing(
     breaker: Breaker, clock: Clock
 ) -> None:
