@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from core.settings import Secret
+from handlers.guard import FAULT, WITHHELD
 from tests.e2e.asking import PATH, SURFACES, ask, error_of
 from tests.e2e.conftest import Host
 from tests.e2e.hosting import Hosted, Wire, routes_of
@@ -55,6 +56,39 @@ def test_right_key_opens_in_either_header(locked: Wire, surface: str, headers: d
 def test_nothing_else_opens(locked: Wire, headers: dict[str, str]) -> None:
     assert 401 == locked.send("GET", "/v1/models", None, dict(headers)).status
     assert 401 == locked.get(f"/v1/models?key={KEY}&api_key={KEY}").status
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "kind"),
+    [
+        ({FAULT: (400, "no")}, 400, "invalid_request_error"),
+        ({FAULT: (408, "too slow")}, 408, "timeout_error"),
+        ({FAULT: (413, "too much")}, 413, "request_too_large"),
+        ({FAULT: (500, "broken")}, 500, "api_error"),
+        ({WITHHELD: True}, 529, "overloaded_error"),  # admitted now, but nobody read its body
+    ],
+)
+def test_what_the_server_could_not_read_is_told_in_the_surface_s_own_kind(
+    host: Host, fake: FakeCopilot, fault: dict[str, object], status: int, kind: str
+) -> None:
+    client = host().app.test_client()
+    answer = client.post("/v1/messages", json=ask("messages", "gpt-4.1", "hi"), environ_overrides=fault)
+    assert (status, kind) == (answer.status_code, error_of("messages", answer.data)["type"])
+    assert not fake.requests("/chat/completions")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", None])
+def test_a_route_that_is_none_is_told_as_that_whatever_is_sent(locked: Wire, kind: str | None) -> None:
+    path = "/v1/" + "x" * 5000
+    answer = locked.send("POST", path, b"hi", {"x-api-key": KEY, "Content-Type": kind})
+    message = error_of("chat", answer.body)["message"]
+    assert (404, True) == (answer.status, len(message) < 300)
+
+
+def test_an_unknown_model_is_told_in_the_form_that_the_list_has(locked: Wire) -> None:
+    headers = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
+    answer = locked.send("GET", "/v1/models/nope", None, headers)
+    assert (404, "not_found_error") == (answer.status, error_of("messages", answer.body)["type"])
 
 
 def test_every_route_but_the_open_ones_asks_for_the_key(fake: FakeCopilot, host: Host) -> None:

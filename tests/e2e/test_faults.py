@@ -128,6 +128,18 @@ def test_refusal_of_upstream_keeps_its_meaning(
         assert len(fake.requests(UPSTREAM_PATH[upstream])) == 1
 
 
+@pytest.mark.parametrize(("seconds", "said"), [("300", None), ("301", "false")])
+def test_a_client_is_not_made_to_wait_for_long(
+    gateway: Wire, fake: FakeCopilot, seconds: str, said: str | None
+) -> None:
+    """Both vendors' SDKs would sleep."""
+    fake.account.rate_limit_code, fake.account.retry_after = "user_model_rate_limited", seconds
+    answer = gateway.post(PATH["chat"], ask("chat", "gpt-4.1", "hi"))
+    assert (429, seconds, said) == (
+        answer.status, answer.headers["retry-after"], answer.headers.get("x-should-retry"),
+    )  # fmt: skip
+
+
 def test_blocked_account_is_not_asked_again(gateway: Wire, fake: FakeCopilot) -> None:
     fake.force(
         "POST",

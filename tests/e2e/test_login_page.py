@@ -12,6 +12,7 @@ import pytest
 
 import infra.local.services as local
 from core.access.managed_keys import ManagedKeys
+from core.access.sessions import Sessions
 from core.notice import NOTICE
 from core.ports import GITHUB_TOKEN, StoreError
 from core.settings import Secret
@@ -313,6 +314,11 @@ def test_nothing_but_the_form_is_shown_without_a_session(browser: Browser, fake:
     assert code not in stranger.get()
     assert "This page was out of date" in stranger.press("cancel")
     assert code in browser.get()
+
+
+def test_a_session_from_before_there_were_keys_ends_with_the_first(gateway: Hosted) -> None:
+    opened = Sessions(gateway.services.state, gateway.services.now).open("")
+    assert "API key" in Browser(gateway.url, cookies={"gateway-session": opened}).get()
 
 
 def test_a_session_ends_by_itself_and_by_signing_out(gateway: Hosted, browser: Browser, tick: Tick) -> None:

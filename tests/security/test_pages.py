@@ -166,6 +166,8 @@ def test_weakness_13_only_exactly_named_origins_may_read_and_never_with_cookies(
     assert (204, b"") == (told.status, told.body)
     assert "https://app.example" == told.headers["access-control-allow-origin"]
     assert "authorization, content-type" == told.headers["access-control-allow-headers"]
+    odd = {**asked, "Origin": "https://app.example", "Access-Control-Request-Headers": "x<script>"}
+    assert "access-control-allow-headers" not in named.send("OPTIONS", PATH["chat"], None, odd).headers
     answers = [named.post(PATH[surface], {}, Origin="https://app.example") for surface in SURFACES]
     assert {"https://app.example"} == {answer.headers["access-control-allow-origin"] for answer in answers}
     assert all("Origin" in answer.headers["vary"] for answer in answers)

@@ -203,6 +203,11 @@ def test_json_is_taken_under_its_names(kind: str) -> None:
     check_content(request(Content_Type=kind))
 
 
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity "])
+def test_a_body_as_it_is_may_say_so(encoding: str) -> None:
+    check_content(request(Content_Type="application/json", Content_Encoding=encoding))
+
+
 @pytest.mark.parametrize(
     "kind",
     [

@@ -125,6 +125,7 @@ def test_an_answer_that_was_under_way_before_the_refusals_proves_nothing(
     refused(breaker, clock)
     end(breaker, early)
     assert [MODEL] == list(breaker.open_models())
+    assert answer_of(breaker, clock) is not None
 
 
 def test_refusals_of_requests_that_were_not_let_in_are_our_own(breaker: Breaker, clock: Clock) -> None:
@@ -218,6 +219,12 @@ def test_refusals_of_the_account_end_the_asking_for_every_model(  # noqa: PLR091
     told = answer_of(breaker, clock, "model-of-nobody")
     assert told is not None
     assert (error, status, ["*"]) == (told.kind, told.status, list(breaker.open_models()))
+
+
+def test_a_session_s_quota_is_not_the_account_s(breaker: Breaker, clock: Clock) -> None:
+    for number in range(10):
+        ask(breaker, clock, "quota_exceeded", model=f"model-{number}", code="session_quota_exceeded:pro")
+    assert {} == breaker.open_models()
 
 
 def test_an_answer_of_any_model_shows_that_the_account_is_served(breaker: Breaker, clock: Clock) -> None:

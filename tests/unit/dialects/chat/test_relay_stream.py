@@ -295,3 +295,10 @@ def test_thinking_keeps_its_names() -> None:
     )
     deltas = [json.loads(line[6:])["choices"][0]["delta"] for line in stream.split(b"\n\n")[1:3]]
     assert [{"reasoning_text": "Hm"}, {"reasoning_opaque": "sig"}] == deltas
+
+
+def test_a_failure_is_told_with_the_bytes_that_bring_it() -> None:
+    """Upstream may say nothing more for minutes."""
+    relay = CHAT.relay(echo())
+    with pytest.raises(GatewayError, match="busy"):
+        relay.feed(event({"error": {"message": "busy", "code": "overloaded"}}))

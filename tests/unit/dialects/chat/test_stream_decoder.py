@@ -368,6 +368,20 @@ def test_pieces_without_index_and_id_go_to_the_last_call() -> None:
     )
 
 
+def test_calls_without_index_and_id_are_told_apart_by_their_names() -> None:
+    """AC-14."""
+    found = content_of(
+        calls(call(None, '{"city"', name="weather")),
+        calls(call(None, ':"Rome"}', name="weather")),
+        calls(call(None, '{"city":"Bonn"}', name="weather")),
+        calls(call(None, '{"zone":1}', name="time")),
+        finish("stop"),
+    )
+    assert [("weather", '{"city":"Rome"}'), ("weather", '{"city":"Bonn"}'), ("time", '{"zone":1}')] == [
+        (block.name, block.arguments) for block in found if isinstance(block, ToolUse)
+    ]
+
+
 def test_a_call_without_an_id_gets_the_same_one_every_time() -> None:
     stream = [calls(call(0, "{}", name="weather")), finish()]
     (block,) = content_of(*stream)

@@ -141,6 +141,12 @@ def test_more_than_four_marks_are_reduced_to_the_most_valuable() -> None:
     assert encoded.repairs == ("cache_breakpoints",)
 
 
+def test_automatic_caching_marks_no_thinking() -> None:
+    thought = {"type": "thinking", "thinking": "t", "signature": "s"}
+    wire, encoded = relay(USER, assistant(thought), cache_control=MARK)
+    assert (assistant(thought), ("cache_control",)) == (wire["messages"][1], encoded.repairs)
+
+
 def test_automatic_caching_becomes_a_mark_at_the_end() -> None:
     wire, encoded = relay(user(text("a")), cache_control=MARK)
     assert wire["messages"] == [user(text("a", cache_control=MARK))]
@@ -273,6 +279,38 @@ def test_a_budget_becomes_an_effort_where_the_model_wants_one() -> None:
     """AC-57."""
     wire, _ = relay(model=OPUS, thinking={"type": "enabled", "budget_tokens": 2000})
     assert wire["output_config"] == {"effort": "low"}
+
+
+def test_an_effort_that_is_stated_wins_over_a_budget() -> None:
+    wire, _ = relay(
+        model=OPUS, thinking={"type": "enabled", "budget_tokens": 2000}, output_config={"effort": "high"}
+    )
+    assert wire["output_config"] == {"effort": "high"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "model"), [({"type": "adaptive"}, SONNET), ({"type": "enabled", "budget_tokens": 2000}, OPUS)]
+)
+def test_a_round_that_began_without_thinking_goes_on_with_it_where_it_has_no_budget(
+    asked: dict[str, Any], model: Model
+) -> None:
+    wire, encoded = relay(USER, assistant(call("t")), user(result("t")), model=model, thinking=asked)
+    assert ("adaptive", ()) == (wire["thinking"]["type"], encoded.losses)
+
+
+def test_an_id_that_was_made_safe_stays_as_it_is() -> None:
+    turns = sent(USER, assistant(call("cgid_Y2FsbC4x")), user(result("cgid_Y2FsbC4x")))
+    assert ("cgid_Y2FsbC4x", "cgid_Y2FsbC4x") == (
+        turns[1]["content"][0]["id"], turns[2]["content"][0]["tool_use_id"],
+    )  # fmt: skip
+
+
+def test_images_of_a_document_are_refused_by_path() -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aaaa"}}
+    source = {"type": "content", "content": [text("a"), image]}
+    with pytest.raises(UnsupportedFeatureError) as caught:
+        relay(user({"type": "document", "source": source}))
+    assert caught.value.param == "$.messages[0].content[0].source.content"
 
 
 @pytest.mark.parametrize(
@@ -460,6 +498,11 @@ def test_tools_that_copilot_does_not_run_are_refused_by_path(tool: str) -> None:
     assert ("web_search" in caught.value.message) == tool.startswith("web_search")
 
 
+def test_no_servers_are_no_work_elsewhere() -> None:
+    wire, encoded = relay(mcp_servers=[])
+    assert ("mcp_servers" in wire, encoded.losses) == (False, ("mcp_servers",))
+
+
 @pytest.mark.parametrize("name", ["container", "mcp_servers"])
 def test_members_that_mean_work_elsewhere_are_refused(name: str) -> None:
     with pytest.raises(UnsupportedFeatureError):
@@ -479,6 +522,8 @@ def test_members_that_mean_work_elsewhere_are_refused(name: str) -> None:
         (b'{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}', "$.messages[0].content[0].text"),
         (b'{"model":"m","messages":[{"role":"user","content":[{"type":"tool_result"}]}]}', "$.messages[0].content[0]"),
         (b'{"model":"m","messages":[{"role":"user","content":[3]}]}', "$.messages[0].content[0]"),
+        (b'{"model":"m","metadata":"x","messages":[{"role":"user","content":"q"}]}', "$.metadata"),
+        (b'{"model":"m","stop_sequences":"x","messages":[{"role":"user","content":"q"}]}', "$.stop_sequences"),
         (b'{"model":"m","messages":' + b"[" * 100_000 + b"}", "$"),
     ],
 )  # fmt: skip
