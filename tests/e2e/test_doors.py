@@ -85,6 +85,11 @@ def test_a_route_that_is_none_is_told_as_that_whatever_is_sent(locked: Wire, kin
     assert (404, True) == (answer.status, len(message) < 300)
 
 
+def test_a_wrong_method_is_told_the_right_ones(locked: Wire) -> None:
+    answer = locked.send("PUT", "/v1/responses/input_tokens", {}, {"x-api-key": KEY})
+    assert (405, "POST") == (answer.status, answer.headers["allow"])
+
+
 def test_an_unknown_model_is_told_in_the_form_that_the_list_has(locked: Wire) -> None:
     headers = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
     answer = locked.send("GET", "/v1/models/nope", None, headers)

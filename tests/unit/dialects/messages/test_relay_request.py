@@ -12,6 +12,7 @@ from core.dialects.messages import MESSAGES
 from core.errors import GatewayError, InvalidRequestError, UnsupportedFeatureError
 from core.model import Model
 from core.opaque import seal
+from core.tool_count import MOST_TOOLS
 from tests.emulators.calling import PNG
 
 SONNET = Model(
@@ -115,6 +116,56 @@ def test_a_mark_inside_a_tool_result_moves_to_the_block() -> None:
     """AC-55."""
     turns = sent(USER, assistant(call("t")), user(result("t", [text("r", cache_control=MARK)])))
     assert turns[2] == user(result("t", [text("r")], cache_control=MARK))
+
+
+def test_a_tool_result_s_own_mark_stays_over_one_inside_it() -> None:
+    own = {"type": "ephemeral", "ttl": "1h"}
+    turns = sent(
+        USER, assistant(call("t")), user(result("t", [text("r", cache_control=MARK)], cache_control=own))
+    )
+    assert turns[2] == user(result("t", [text("r")], cache_control=own))
+
+
+def test_a_text_document_keeps_its_mark() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "words"}
+    (turn,) = sent(user({"type": "document", "source": source, "cache_control": MARK}))
+    assert [MARK] == [block["cache_control"] for block in turn["content"]]
+
+
+def test_a_second_result_of_a_call_becomes_text() -> None:
+    wire, encoded = relay(USER, assistant(call("t")), user(result("t", "first"), result("t", "second")))
+    first, second = wire["messages"][2]["content"]
+    assert (result("t", "first"), "text", True) == (first, second["type"], "second" in second["text"])
+    assert encoded.repairs == ("orphan_tool_result",)
+
+
+def test_calls_of_one_turn_that_share_an_id_get_ids_of_their_own() -> None:
+    wire, encoded = relay(
+        USER, assistant(call("t"), call("t")), user(result("t", "first"), result("t", "second"))
+    )
+    made, answered = (turn["content"] for turn in wire["messages"][1:])
+    assert [block["id"] for block in made] == [block["tool_use_id"] for block in answered]
+    assert (2, ["first", "second"]) == (
+        len({block["id"] for block in made}), [block["content"] for block in answered],
+    )  # fmt: skip
+    assert encoded.repairs == ("tool_ids",)
+
+
+def test_a_budget_is_never_below_anthropic_s_least() -> None:
+    model = Model(id="claude-haiku-4.5", max_output=16_000, thinking_budget=(1, 16_000))
+    wire, _ = relay(model=model, thinking={"type": "enabled", "budget_tokens": 5})
+    assert 1024 == wire["thinking"]["budget_tokens"]
+
+
+def test_tools_that_a_search_finds_are_not_counted() -> None:
+    search = {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}
+    deferred = [
+        {"name": f"t{at}", "input_schema": {"type": "object"}, "defer_loading": True}
+        for at in range(MOST_TOOLS + 1)
+    ]
+    assert MOST_TOOLS + 2 == len(relay(tools=[search, *deferred])[0]["tools"])
+    with pytest.raises(GatewayError):
+        relay(tools=deferred)
 
 
 def test_a_mark_on_thinking_is_removed_and_its_text_stays_byte_exact() -> None:
