@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw, Struct
 from core.canonical import Usage
 from core.dialect import StreamRelay
 from core.dialects.responses.known import LIFECYCLE, TERMINAL
-from core.dialects.responses.relay_stream import cut
+from core.dialects.responses.relay_frame import cut
 from core.dialects.responses.schema import JSON_ERRORS, Absent, decode_members, encode, is_set
 from core.errors import GatewayError
 from core.sse import ServerSentEvent, SSEDecoder

@@ -359,7 +359,7 @@ TWO_CALLS: dict[DialectName, Callable[[str], bytes]] = {
 }
 
 
-@pytest.mark.parametrize(("upstream", "surface"), CROSSED)
+@pytest.mark.parametrize(("upstream", "surface"), [*CROSSED, ("messages", "messages")])
 def test_calls_of_the_other_dialects_stay_whole(upstream: DialectName, surface: DialectName) -> None:
     """AC-02, AC-18, AC-19, AC-23, AC-24: two calls, told at once or in turn; no arguments are an object; broken ones an error."""
     wire = TWO_CALLS[upstream]

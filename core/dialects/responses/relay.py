@@ -10,6 +10,7 @@ from core.dialect import Echo, Encoded, Target
 from core.dialects.responses.envelope import Envelope
 from core.dialects.responses.errors import error_from_upstream
 from core.dialects.responses.reading import read
+from core.dialects.responses.relay_calls import MARK, runnable
 from core.dialects.responses.repairs import Repair, repair_items, shorten_tools
 from core.dialects.responses.request_encode import STATE, XAI_REFUSES
 from core.dialects.responses.schema import (
@@ -144,7 +145,8 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
             if is_set(members.get("error")):
                 raise error_from_upstream(decode_error(members["error"]), "upstream failed to answer")
             raise UpstreamProtocolError("upstream's reply has no output", code="not_a_responses_body")
-        changed = restore_names(members, echo)
+        changed = settle_calls(members)
+        changed = restore_names(members, echo) or changed
         model = Raw(encode(echo.model))
         if members.get("model") != model:
             members["model"] = model
@@ -154,6 +156,18 @@ def relay_response(body: bytes, echo: Echo) -> bytes:
         raise UpstreamProtocolError(f"upstream's reply is not a response: {error}") from None
     missing = {name: value for name, value in defaults.items() if name not in members}
     return encode({**members, **missing}) if changed or missing else body
+
+
+def settle_calls(members: dict[str, Raw]) -> bool:
+    """Leave calls in `output` that can be run; tell whether there was anything to do. Raises `UpstreamProtocolError`."""
+    if MARK not in bytes(members["output"]):
+        return False
+    items = decode_raws(members["output"])
+    kept = runnable(items, cut=bytes(members.get("status", b"")) == b'"incomplete"')
+    if kept == items:
+        return False
+    members["output"] = Raw(encode(kept))
+    return True
 
 
 def restore_names(members: dict[str, Raw], echo: Echo) -> bool:

@@ -1,6 +1,5 @@
 """Pass-through of a stream: whole events as they came, but for what strict clients cannot bear."""
 
-import re
 from typing import Any, Final, Literal
 
 import msgspec
@@ -10,8 +9,11 @@ from core.canonical import Usage
 from core.dialect import Echo
 from core.dialects.responses.envelope import Envelope
 from core.dialects.responses.errors import error_from_upstream, failed_error
+from core.dialects.responses.items import EMPTY_ARGUMENTS
 from core.dialects.responses.known import KNOWN, LIFECYCLE, NEW_ID, TERMINAL
 from core.dialects.responses.live import ITEM_DONE
+from core.dialects.responses.relay_calls import cut_off, settled, sound
+from core.dialects.responses.relay_frame import cut
 from core.dialects.responses.schema import (
     JSON_ERRORS,
     Absent,
@@ -29,8 +31,8 @@ from core.errors import GatewayError, UpstreamProtocolError
 from core.sse import MAX_EVENT_BYTES, ServerSentEvent, SSEDecoder
 
 BOM: Final = b"\xef\xbb\xbf"
-# A blank line, whatever the line ends are.
-BLANK: Final = re.compile(rb"(?:\r\n|\r(?!\n)|(?<!\r)\n){2}")
+COMPLETED: Final = "response.completed"
+ARGUMENTS: Final = "response.function_call_arguments"
 # Deltas that go by in great numbers, by the line that they begin with: those need no more than a glance.
 FAST: Final = {
     b"event: " + kind.encode(): kind
@@ -52,6 +54,7 @@ class EventFacts(Struct):
     output_index: int | None = None
     item_id: str | None = None
     item: Raw | Absent = msgspec.UNSET
+    arguments: Raw | Absent = msgspec.UNSET
     response: Raw | Absent = msgspec.UNSET
     error: Raw | Absent = msgspec.UNSET
     code: str | int | None = None
@@ -97,8 +100,9 @@ class ResponsesRelay:
     Invariants: `_state` goes new, open, over and never back; nothing is forwarded before `response.created` or after
     a terminal event. `_anchors` holds each item's first id by output index, and every later event is made to agree
     with it (Copilot changes ids from event to event; the openai SDK, opencode and Continue break on that). `_items` are
-    the finished items as forwarded. `_next` is the number that the next event must have. `_error` waits until the bytes
-    before it were handed out.
+    the finished items as forwarded. `_held` are finished calls that nobody can run: the answer's end says whether its
+    limit cut them, or whether they are an error. `_next` is the number that the next event must have. `_error` waits
+    until the bytes before it were handed out.
     """
 
     def __init__(self, echo: Echo) -> None:
@@ -109,6 +113,7 @@ class ResponsesRelay:
         self._next = 0
         self._anchors: dict[int, str] = {}
         self._items: dict[int, Raw] = {}
+        self._held: dict[int, Raw] = {}
         self._response_id: str | None = None
         self._usage: Usage | None = None
         self._failure: GatewayError | None = None
@@ -170,7 +175,7 @@ class ResponsesRelay:
         opening = self._open()
         self._state = "over"
         response = Envelope(self._echo, self._response_id).render("failed", [], error=failed_error(error))
-        return opening + self._own("response.failed", response)
+        return opening + self._own("response.failed", {"response": Raw(response)})
 
     def _delta(self, block: bytes) -> bytes:
         """Return a delta as it came, or with the right id and number in place; nothing where it needs a closer look."""
@@ -227,10 +232,13 @@ class ResponsesRelay:
             raise error_from_upstream(error, "upstream reported an error")
         if kind not in KNOWN or (kind == "response.created" and self._state != "new"):
             return b""  # `keepalive` and the like: openai-node throws on events that it does not know
+        if kind == ITEM_DONE and self._holds(facts):
+            return b""
         opening = b"" if kind == "response.created" else self._open()
         self._state = "over" if kind in TERMINAL else "open"
         if kind == "response.failed":
             self._failure = _failure_of(facts.response)
+        opening += self._missing(kind, facts)
         changes = self._changes(kind, facts)
         if not changes and not opening and sse.event == kind:
             return block
@@ -248,6 +256,26 @@ class ResponsesRelay:
                 raise
             return None
 
+    def _holds(self, facts: EventFacts) -> bool:
+        """Keep back a finished call that nobody can run; tell whether it is one."""
+        if not is_set(facts.item) or sound(facts.item) is not None:
+            return False
+        self._held[facts.output_index or 0] = facts.item
+        return True
+
+    def _missing(self, kind: str, facts: EventFacts) -> bytes:
+        """Return what must go before an event: the arguments of a call that has none, and calls that the limit cut."""
+        index = facts.output_index or 0
+        if _is_silent(kind, facts):
+            item_id = self._anchors.get(index, facts.item_id)
+            piece = {"item_id": item_id, "output_index": index, "delta": EMPTY_ARGUMENTS}
+            return self._own(f"{ARGUMENTS}.delta", piece)
+        told = b""
+        for index, held in self._held.items() if kind in TERMINAL else ():
+            item = self._items[index] = cut_off(self._item(held, index), cut=kind != COMPLETED)
+            told += self._own(ITEM_DONE, {"output_index": index, "item": item})
+        return told
+
     def _changes(self, kind: str, facts: EventFacts) -> dict[str, Any]:
         """Return the members that must be other than upstream sent them."""
         changes: dict[str, Any] = {}
@@ -261,11 +289,17 @@ class ResponsesRelay:
             if response is not None:
                 changes["response"] = response
             return changes
-        index = facts.output_index
-        if index is None:
-            return changes
+        if facts.output_index is not None:
+            changes |= self._item_changes(kind, facts, facts.output_index)
+        return changes
+
+    def _item_changes(self, kind: str, facts: EventFacts, index: int) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        if _is_silent(kind, facts):
+            changes["arguments"] = EMPTY_ARGUMENTS
         if is_set(facts.item):
-            item = self._item(facts.item, index)
+            whole = sound(facts.item) if kind == ITEM_DONE else None
+            item = self._item(whole or facts.item, index)
             if item is not facts.item:
                 changes["item"] = item
             if kind == ITEM_DONE:
@@ -300,7 +334,7 @@ class ResponsesRelay:
             self._response_id = response.id or Envelope(self._echo).id
         if response.id != self._response_id:
             changes["id"] = self._response_id
-        output = self._output(response.output) if response.output else self._finished(kind)
+        output = self._output(kind, response.output) if response.output else self._finished(kind)
         if output is not None:
             changes["output"] = output
         if response.usage is not None:
@@ -319,11 +353,12 @@ class ResponsesRelay:
         told = kind in TERMINAL and self._items
         return [self._items[index] for index in sorted(self._items)] if told else None
 
-    def _output(self, raws: list[Raw]) -> list[Raw] | None:
-        """Return the output with the items' first ids, or None when they have them."""
+    def _output(self, kind: str, raws: list[Raw]) -> list[Raw] | None:
+        """Return the output with the items' first ids and calls that can be run, or None when it is so."""
         known = sorted(self._anchors)
         indexes = known if len(known) == len(raws) else range(len(raws))
-        items = [self._item(raw, index) for raw, index in zip(raws, indexes, strict=True)]
+        whole = settled(raws, cut=kind != COMPLETED) if kind in TERMINAL else raws
+        items = [self._item(raw, index) for raw, index in zip(whole, indexes, strict=True)]
         return items if any(new is not old for new, old in zip(items, raws, strict=True)) else None
 
     # --- events of our own ---------------------------------------------------------------------------------------
@@ -335,13 +370,18 @@ class ResponsesRelay:
         self._state = "open"
         envelope = Envelope(self._echo, self._response_id)
         self._response_id = envelope.id
-        response = envelope.render("in_progress", [])
-        return self._own("response.created", response) + self._own("response.in_progress", response)
+        members = {"response": Raw(envelope.render("in_progress", []))}
+        return self._own("response.created", members) + self._own("response.in_progress", members)
 
-    def _own(self, kind: str, response: bytes) -> bytes:
+    def _own(self, kind: str, members: dict[str, Any]) -> bytes:
         wire = Wire(self._next)
         self._next += 1
-        return wire.event(kind, {"response": Raw(response)})
+        return wire.event(kind, members)
+
+
+def _is_silent(kind: str, facts: EventFacts) -> bool:
+    """Tell whether an event says that a call has no arguments (AC-18)."""
+    return kind == f"{ARGUMENTS}.done" and is_set(facts.arguments) and bytes(facts.arguments) == b'""'
 
 
 def _is_utf8(block: bytes) -> bool:
@@ -350,20 +390,6 @@ def _is_utf8(block: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def cut(buffer: bytes) -> tuple[list[bytes], bytes]:
-    """Cut into whole events, each with its blank line, and the rest."""
-    if b"\r" not in buffer:
-        *whole, rest = buffer.split(b"\n\n")
-        return [block + b"\n\n" for block in whole if block.strip(b"\n")], rest
-    blocks: list[bytes] = []
-    begin = 0
-    held = len(buffer) - 1 if buffer.endswith(b"\r") else len(buffer)  # a CR may be half of a line end
-    for blank in BLANK.finditer(buffer, 0, held):
-        blocks.append(buffer[begin : blank.end()])
-        begin = blank.end()
-    return [block for block in blocks if block.strip(b"\r\n")], buffer[begin:]
 
 
 def _failure_of(response: Raw | Absent) -> GatewayError:
