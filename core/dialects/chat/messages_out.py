@@ -253,5 +253,5 @@ def _unsayable(block: Block) -> UnsupportedFeatureError:
     elif isinstance(block, Compaction):
         name = "compaction block, which only its own model can read"
     else:
-        name = f"{type(block).__name__} block"
-    return UnsupportedFeatureError(f"a chat model cannot be given a {name}", param="messages")
+        name = f"{type(block).__name__.lower()} block where it stands"
+    return UnsupportedFeatureError(f"a chat model cannot be given this {name}", param="messages")
