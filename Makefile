@@ -89,7 +89,7 @@ test-packaging: $(DEVELOPED) ## install the gateway as the Dockerfile and pipx d
 	@$(BIN)/python -m pytest -q -m packaging $(ARGS)
 
 test-aws: $(DEVELOPED) $(DEPLOYER) ## package, deploy and run the Lambda functions against emulators (needs Node.js)
-	@$(BIN)/python -m pytest -q -m aws $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m aws $(ARGS)
 
 # API_EXAMPLES (20): how many of good and of bad requests for each operation. API_SEED: what they follow from.
 test-api: $(DEVELOPED) ## hold the running gateway to its own OpenAPI document (Schemathesis)
