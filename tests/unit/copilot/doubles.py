@@ -182,8 +182,13 @@ def scripted(*scripts: Script) -> Iterator[str]:
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for connection in open_sockets:
-            connection.close()
+            with suppress(OSError):
+                connection.shutdown(
+                    socket.SHUT_RDWR
+                )  # its script sees the end; closed now, it would be pulled away
         thread.join(5)
+        for connection in open_sockets:
+            connection.close()
 
 
 def read_request(connection: socket.socket) -> bytes:
