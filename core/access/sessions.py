@@ -50,7 +50,7 @@ class Sessions:
 
     def _number(self, session: str) -> str:
         """Return what the store knows the session by."""
-        return hashlib.sha256(b"session\0" + _bytes(session) + b"\0" + self._static_key.encode()).hexdigest()
+        return hashlib.sha256(b"session\0" + _bytes(session) + b"\0" + _bytes(self._static_key)).hexdigest()
 
 
 def form_token(session: str) -> str:
