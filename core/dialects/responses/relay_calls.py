@@ -8,10 +8,10 @@ from msgspec import Raw, Struct
 
 from core.dialects.responses.items import EMPTY_ARGUMENTS, is_object
 from core.dialects.responses.schema import decode_members, encode
+from core.dialects.responses.writers import INCOMPLETE
 from core.errors import UpstreamProtocolError
 
 MARK: Final = b'"function_call"'  # cheap to seek in items
-INCOMPLETE: Final = "incomplete"
 
 
 class CallFacts(Struct):
