@@ -60,6 +60,7 @@ class Run:
         logged = [line for line in self._gateway.said if "Traceback" in line or "crashed" in line]
         figures = Figures(
             seconds=time.monotonic() - began,
+            streams=self._streams,
             count=dict(self._count),
             complaints=self._complaints,
             logged=logged,
