@@ -119,8 +119,6 @@ def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
     pump: Callable[[Stream], None] | None = request.environ.get(PUMP)
     if pump is not None and (turn is None or turn.archive is None):  # keeping an answer takes time
         pump(session)
-    # A generator that was never started runs no `finally`, so closing is asked of the response as well.
-    response.call_on_close(session.close)
     return response
 
 

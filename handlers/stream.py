@@ -195,9 +195,9 @@ class ReplyStream:
         relay = self._relay
         if said := relay.feed(chunk) if chunk else b"":
             self._silence = self._next_ping = 0.0
+            out.append(said)
             if self._about.first_token is None:
                 self._about.first_token = self._ticks() - self._about.started
-            out.append(said)
         if not chunk or relay.done:
             if last := relay.close():
                 out.append(last)

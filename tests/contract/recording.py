@@ -72,10 +72,15 @@ def tell(done: Exchange) -> None:
         connection.recv(1)
 
 
+def stumble(_: Exchange) -> None:
+    """Fail; an observer that must keep no other from being told."""
+    raise RuntimeError("a defect")
+
+
 def services() -> Services:
-    """Return the services that this process' environment describes, with one more observer."""
+    """Return the services that this process' environment describes, with two more observers."""
     given = build_services(load_settings({}, os.environ, known_elsewhere=["STREAMING"]))
-    return msgspec.structs.replace(given, observers=(*given.observers, tell))
+    return msgspec.structs.replace(given, observers=(*given.observers, stumble, tell))
 
 
 @contextmanager

@@ -4,12 +4,13 @@ import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 import pytest
 
 from core.access.allowance import Allowances
 from core.access.caller import Caller, Limits
-from core.access.slots import LEASE
+from core.access.slots import LEASE, Slots
 from core.canonical import Usage
 from core.errors import GatewayError
 from core.exchange import Exchange
@@ -213,6 +214,33 @@ def test_a_long_request_keeps_its_slot_while_its_process_lives(state: StateStore
     assert leave is not None
     leave(long)
     assert refusal(gate(state, clock), asking(limits)) is None
+
+
+class Crossing:
+    """A state store at which something else happens just before the next lease is claimed."""
+
+    def __init__(self, state: StateStore) -> None:
+        self._state = state
+        self.before: Callable[[], None] | None = None
+
+    def claim(self, kind: str, key: str, owner: str, *, expires_at: float) -> bool:
+        before, self.before = self.before, None
+        if before is not None:
+            before()
+        return self._state.claim(kind, key, owner, expires_at=expires_at)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+
+def test_a_slot_that_is_given_back_while_it_is_renewed_is_free(state: StateStore, clock: Clock) -> None:
+    store = Crossing(state)
+    slots = Slots(cast("StateStore", store), now=clock)
+    assert slots.take("agent", 1, "long")
+    clock.time += LEASE - 1
+    store.before = lambda: slots.give_back("agent", "long")
+    slots.take("agent", 0, "next")
+    assert Slots(state, now=clock).take("agent", 1, "from elsewhere")
 
 
 # Crowds of threads
