@@ -9,13 +9,18 @@ Kind = Literal["chat", "embeddings", "completion"]
 
 
 class Prices(Struct, frozen=True, kw_only=True):
-    """Credits (1 credit = 0.01 USD) per `batch` tokens."""
+    """Credits (1 credit = 0.01 USD) per `batch` tokens.
+
+    context_max: input tokens up to which these hold; 0 where upstream sets no such bound. beyond: those of a longer input.
+    """
 
     batch: int = 1_000_000
     input: float = 0.0
     output: float = 0.0
     cache_read: float = 0.0
     cache_write: float = 0.0
+    context_max: int = 0
+    beyond: "Prices | None" = None
 
 
 class Model(Struct, frozen=True, kw_only=True):

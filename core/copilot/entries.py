@@ -164,14 +164,21 @@ def _prices(billing: Raw) -> Prices | None:
     tiers = _get(billing, _Billing, _Billing()).token_prices
     if not tiers:
         return None
-    tier = _members(tiers.get("default", _NULL)) or tiers
+    batch = int(_number(tiers, "batch_size") or 1_000_000)
+    beyond = _tier(_members(tiers.get("long_context", _NULL)), batch, None)
+    return _tier(_members(tiers.get("default", _NULL)) or tiers, batch, beyond)
+
+
+def _tier(tier: Mapping[str, Raw], batch: int, beyond: Prices | None) -> Prices | None:
     if _number(tier, "input_price") is None and _number(tier, "output_price") is None:
         return None
     return Prices(
-        batch=int(_number(tiers, "batch_size") or 1_000_000),
+        batch=batch,
         input=_number(tier, "input_price") or 0.0,
         output=_number(tier, "output_price") or 0.0,
-        # The spelling of these two has changed over the months.
+        # The spelling of some has changed over the months.
         cache_read=_number(tier, "cache_price", "cache_read_price") or 0.0,
         cache_write=_number(tier, "cache_write_price") or 0.0,
+        context_max=int(_number(tier, "context_max", "max_prompt_tokens") or 0),
+        beyond=beyond,
     )

@@ -29,6 +29,14 @@ SONNET: dict[str, Any] = {
                 "output_price": 1500,
                 "cache_price": 30,
                 "cache_write_price": 375,
+                "context_max": 200000,
+            },
+            "long_context": {
+                "input_price": 600,
+                "output_price": 2250,
+                "cache_read_price": 60,
+                "cache_write_price": 750,
+                "max_prompt_tokens": 1000000,
             },
         },
     },
@@ -92,7 +100,17 @@ def test_a_full_entry_becomes_a_model() -> None:
         thinking_budget=(1024, 32000),
         adaptive_thinking=True,
         prefill=False,
-        prices=Prices(batch=1000000, input=300, output=1500, cache_read=30, cache_write=375),
+        prices=Prices(
+            batch=1000000,
+            input=300,
+            output=1500,
+            cache_read=30,
+            cache_write=375,
+            context_max=200000,
+            beyond=Prices(
+                batch=1000000, input=600, output=2250, cache_read=60, cache_write=750, context_max=1000000
+            ),
+        ),
     )
     assert decoded(SONNET) == (expected,)
 
@@ -111,6 +129,9 @@ def test_embeddings_have_no_dialect() -> None:
     [
         ({"default": {"input_price": 1, "cache_read_price": 2}}, Prices(input=1, cache_read=2)),
         ({"batch_size": 1000, "input_price": 1, "output_price": 3}, Prices(batch=1000, input=1, output=3)),
+        ({"default": {"input_price": 1}, "long_context": {"context_max": 9}}, Prices(input=1)),
+        ({"default": {"input_price": 1}, "long_context": "no"}, Prices(input=1)),
+        ({"default": {"input_price": 1, "context_max": -5}}, Prices(input=1)),
         ({"default": {"promo": {}}}, None),
         ({}, None),
         (None, None),

@@ -12,6 +12,8 @@ from core.ledger.prices import credits_of
 from core.model import Prices
 
 PRICES = Prices(input=300, output=1500, cache_read=30, cache_write=375)
+LONG = Prices(input=600, output=2250, cache_read=60, cache_write=750, context_max=1_000_000)
+TIERED = Prices(input=300, output=1500, cache_read=30, cache_write=375, context_max=200_000, beyond=LONG)
 USAGE = Usage(1_000_000, 100_000, cache_read_tokens=600_000, cache_write_tokens=200_000)
 
 
@@ -25,6 +27,11 @@ USAGE = Usage(1_000_000, 100_000, cache_read_tokens=600_000, cache_write_tokens=
         (Usage(1, 1, nano_credits=0), PRICES, 0.0),
         (USAGE, None, None),
         (USAGE, Prices(batch=0, input=1), None),
+        (USAGE, TIERED, 120 + 36 + 150 + 225),
+        (Usage(200_000, 100_000), TIERED, 60 + 150),
+        (Usage(200_001, 0, cache_read_tokens=200_000), TIERED, 0.0006 + 12),
+        (USAGE, Prices(input=300, output=1500, beyond=LONG), 300 + 150),  # nobody says from where on
+        (USAGE, Prices(input=300, output=1500, context_max=9), 300 + 150),
         (Usage(input_tokens=5, cache_read_tokens=9), Prices(batch=1, input=1, cache_read=1), 9.0),
     ],
 )
