@@ -17,7 +17,7 @@ from tests.e2e.cli_driver import ROOT, Started
 from tests.soak.client import Heard, call, fetch
 from tests.soak.judge import complaint
 from tests.soak.plans import SOUND, Plan, draw
-from tests.soak.verdict import Figures, verdict
+from tests.soak.verdict import IDLE_UPSTREAM, Figures, verdict
 from tests.soak.watch import Sample, look
 
 EVERY: Final = 5.0  # seconds between lines of progress
@@ -129,14 +129,13 @@ class Run:
                 )
 
     async def _settled(self) -> Any:
-        """Wait until upstream has no open reply and the gateway no client; return upstream's report."""
+        """Wait until upstream has no open reply, and the gateway no client and idle connections only; return upstream's report."""
         end = time.monotonic() + SETTLING
         while True:
             report = json.loads(await fetch(self._ports[1], "/soak/report"))
             sample = self._look()
-            if time.monotonic() > end or not (
-                report["open"] or sample.of("client", "established", "close_wait")
-            ):
+            is_busy = report["open"] or sample.of("client", "established", "close_wait")
+            if time.monotonic() > end or not (is_busy or sample.of("upstream") > IDLE_UPSTREAM):
                 return report
             await asyncio.sleep(0.2)
 
