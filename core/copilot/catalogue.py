@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from core.copilot.client import CopilotClient
+from core.copilot.client import OWN_PATIENCE, CopilotClient
 from core.copilot.entries import decode_entry
 from core.copilot.headers import VERSION
 from core.copilot.lease import Lease
@@ -26,7 +26,6 @@ _log = logging.getLogger(__name__)
 _KIND: Final = "copilot-catalogue"
 _LEASES: Final = "copilot-catalogue-lease"
 _KEEP: Final = 86_400.0  # how long a stale list is better than none
-_PATIENCE: Final = 20.0  # for the head of the list: requests wait for it, and the lease is longer
 _STEP: Final = 0.1  # between two looks for the list that another process fetches
 _PAUSE: Final = 60.0  # after a failed refresh; also between two that a refused model asked for
 _SHORT_PAUSE: Final = 2.0  # the same without any list: requests that waited together fail together
@@ -154,7 +153,7 @@ class Catalogue:
     def _leased(self, key: str, old: _Listing | None) -> _Listing:
         """Fetch the list, unless another process just does: with an old one at hand go on with that, else wait for the new."""
         owner = self._new_id()
-        for _ in range(int(_PATIENCE / _STEP)):
+        for _ in range(int(OWN_PATIENCE / _STEP)):
             if self._lease.claim(key, owner):
                 break
             if old is not None:
@@ -178,7 +177,7 @@ class Catalogue:
         return stored
 
     def _fetched(self, key: str) -> _Listing:
-        models = decode_catalogue(self._client.get("/models", patience=_PATIENCE), self._settings)
+        models = decode_catalogue(self._client.get("/models"), self._settings)
         listing = self._listing = _Listing(models, self._now())
         self._retry_at, self._failure = 0.0, None
         try:

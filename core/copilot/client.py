@@ -21,6 +21,8 @@ from core.settings import Settings
 _log = logging.getLogger(__name__)
 
 _ERROR_BODY_PATIENCE: Final = 10.0
+# For the whole answer to a question of the gateway's own, which a model's request waits for: less than a lease lives.
+OWN_PATIENCE: Final = 20.0
 _REPLY_LIMIT: Final = 64 * 1024 * 1024
 
 
@@ -103,12 +105,26 @@ class CopilotClient:
 
     def post_json(self, path: str, body: bytes) -> bytes:
         """Post a small JSON request of the gateway's own, marked `agent`; return the whole reply. Raises GatewayError."""
-        return self.open(Outgoing(path=path, body=body, initiator="agent")).read_all()
+        return self._fetch("POST", Outgoing(path=path, body=body, initiator="agent"))
 
-    def get(self, path: str, *, patience: float | None = None) -> bytes:
+    def get(self, path: str) -> bytes:
         """Get a whole document below the API host; raises GatewayError."""
-        asked = Outgoing(path=path, body=b"", initiator="agent")
-        return self.open(asked, method="GET", patience=patience).read_all()
+        return self._fetch("GET", Outgoing(path=path, body=b"", initiator="agent"))
+
+    def _fetch(self, method: str, outgoing: Outgoing) -> bytes:
+        until = self.ticks() + OWN_PATIENCE
+
+        def left() -> float:
+            seconds = until - self.ticks()
+            if seconds <= 0:
+                raise unreachable(TransportError("timeout", "the answer stopped in the middle"))
+            return seconds
+
+        reply = self.open(outgoing, method=method, patience=OWN_PATIENCE)
+        try:
+            return reply.read_all(slices=left)
+        finally:
+            reply.close()
 
 
 class PendingReply:

@@ -139,7 +139,7 @@ class Account:
     def catalogue(self) -> str:
         """Ask for the models: how many, and which wait for somebody's consent."""
         try:
-            body = self.services.copilot.get("/models", patience=20.0)
+            body = self.services.copilot.get("/models")
             self.models = decode_catalogue(body, self._settings())
         except GatewayError as error:
             raise from_refusal(error) from error

@@ -431,6 +431,31 @@ def test_a_small_request_is_posted_and_read_whole(upstream: Upstream) -> None:
     assert upstream.client().post_json("/embeddings", b'{"input":["a"]}') == b'{"data":[]}'
 
 
+@pytest.mark.parametrize(
+    "ask", [lambda client: client.get("/models"), lambda client: client.post_json("/", b"{}")]
+)
+@pytest.mark.parametrize("sent", [b"HTTP/1.1 100 Continue\r\n\r\n", HEAD, HEAD + EVENT])
+def test_an_answer_to_the_gateway_itself_is_there_in_time_or_not_waited_for(
+    ask: Callable[[CopilotClient], bytes], sent: bytes
+) -> None:
+    """Model requests wait for it, and a function on AWS would be stopped meanwhile."""
+    clock = Clock()
+
+    def script(connection: socket.socket) -> None:
+        read_request(connection)
+        clock.time += 20
+        connection.sendall(sent)
+        assert connection.recv(1) == b""
+
+    with (
+        scripted(script) as copilot,
+        scripted(answers(whole(_granted(copilot)))) as github,
+        pytest.raises(GatewayError) as caught,
+    ):
+        ask(client_at(github, clock))
+    assert "timeout" == caught.value.kind
+
+
 def test_quota_headers_come_with_a_reply(upstream: Upstream) -> None:
     upstream.answers = [Response("ok", 200, {"x-quota-snapshot-chat": "ent=-1&rem=100.0"})]
     client = upstream.client()
