@@ -24,12 +24,11 @@ from infra.cli.tools import check_node, find_tool, run_tool
 if TYPE_CHECKING:
     from infra.aws.stage import Account, Stage
 
-ZIP: Final = Path("dist") / "copilot-gateway-arm64.zip"  # where serverless.yml looks for it
 FIRST_KEY: Final = "first"
 # Letters of a service and a stage together: of the 64 that a function's name and a role's may have, the longest of ours
 # takes `-embeddings`.
 LONGEST: Final = 52
-# No telemetry and no questions from what is run, and no search for credentials of a virtual machine.
+# No telemetry and no questions from what is run.
 QUIET: Final = {
     "SLS_TELEMETRY_DISABLED": "1",
     "SLS_NOTIFICATIONS_MODE": "off",
@@ -41,7 +40,13 @@ class Plan:
     """What is to be done, and the words for it: also what `--dry-run` shows."""
 
     def __init__(self, root: Path, place: Place, front: str, params: Sequence[str], *, build: bool) -> None:
-        self.root, self.place, self.build = root, place, build
+        self.root, self.place = root, place
+        # Wheels with native code are for one processor and one Python: those of the function.
+        values = dict(param.split("=", 1) for param in params)
+        architecture, runtime = values.get("architecture", "arm64"), values.get("runtime")
+        python = ["--python-version", runtime.removeprefix("python")] if runtime else []
+        self.build = ["infra.aws.build_zip", "--arch", architecture, *python] if build else None
+        self.zip = f"dist/copilot-gateway-{architecture}.zip"  # where serverless.yml looks for it
         chosen = [f"front={front}", *([f"name={place.service}"] if place.service != SERVICE else []), *params]
         options = ["--stage", place.stage, "--region", place.region]
         self.osls = ["osls", "deploy", *options, *(part for param in chosen for part in ("--param", param))]
@@ -54,7 +59,7 @@ class Plan:
         """Return the steps in words."""
         return [
             *(["install osls: npm ci"] if self.needs_install() else []),
-            f"build {ZIP}" if self.build else f"take {ZIP} as it is",
+            f"build {self.zip}" if self.build else f"take {self.zip} as it is",
             f"deploy: npx {' '.join(self.osls)}",
             "make the first API key, if there is none, and show it",
             "wait until you are logged in to GitHub at the gateway's /login page",
@@ -85,7 +90,7 @@ class Plan:
     help="A parameter of serverless.yml, as memory=1024.",
 )
 @click.option("--browser", is_flag=True, help="Open the login page in the browser.")
-@click.option("--no-build", is_flag=True, help=f"Deploy {ZIP} as it is.")
+@click.option("--no-build", is_flag=True, help="Deploy the zip in dist/ as it is.")
 @click.option("--no-login", is_flag=True, help="Do not wait for the login, and try nothing.")
 @click.option(
     "--dry-run", is_flag=True, help="Check the tools and the account, say what would be done, and stop."
@@ -130,9 +135,9 @@ def deploy(plan: Plan) -> None:
     if plan.needs_install():
         run_tool([find_tool("npm", path), "ci", "--no-audit", "--no-fund"], plan.root, environ)
     if plan.build:
-        run_tool([sys.executable, "-m", "infra.aws.build_zip"], plan.root, environ)
-    elif not (plan.root / ZIP).is_file():
-        raise exits.CommandError(f"There is no {ZIP}. Leave out --no-build.")
+        run_tool([sys.executable, "-m", *plan.build], plan.root, environ)
+    elif not (plan.root / plan.zip).is_file():
+        raise exits.CommandError(f"There is no {plan.zip}. Leave out --no-build.")
     run_tool([find_tool("npx", path), "--no-install", *plan.osls], plan.root, environ)
 
 
@@ -182,7 +187,7 @@ def _check_words(stage: str, region: str, service: str, params: Sequence[str]) -
             f"--service and --stage have {len(service + stage)} letters together; names in AWS leave room for {LONGEST}."
         )
     for param in params:
-        if re.fullmatch(r"[a-z0-9-]+=[^\r\n]*", param) is None:
+        if re.fullmatch(r"[a-z0-9-]+=[^\r\n]+", param) is None:
             raise click.UsageError(f"--param takes NAME=VALUE, not {param}.")
         if param.partition("=")[0] in {"name", "front", "zip"}:
             warn(f"--param {param} is for osls alone; this command may not find what it deploys.")

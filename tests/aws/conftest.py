@@ -53,8 +53,8 @@ class Packaged:
         return {name: each.get("Properties", {}) for name, each in resources.items() if each["Type"] == kind}
 
 
-def osls(*arguments: str, environ: dict[str, str], offline: bool = False) -> None:
-    """Run osls; with `offline`, where the system allows it, in a network namespace without any network."""
+def osls(*arguments: str, environ: dict[str, str], offline: bool = False) -> str:
+    """Run osls and return what it says; with `offline`, where the system allows it, in a network namespace without any network."""
     if not OSLS.exists():
         pytest.fail("osls is not installed: run `npm ci`, or `make test-aws`.")
     command = [str(OSLS), *arguments]
@@ -65,6 +65,7 @@ def osls(*arguments: str, environ: dict[str, str], offline: bool = False) -> Non
         command, cwd=ROOT, env=basic | environ, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert 0 == done.returncode, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,10 @@ import pytest
 import handlers
 from infra.aws import endpoints
 from infra.aws.metrics import METRICS, NAMESPACE, SERVICE, STAGE, SWITCH
-from infra.cli.deploy import LONGEST
+from infra.cli.deploy import LONGEST, Plan
+from infra.cli.stage import Place
 from infra.settings import PREFIX
-from tests.aws.conftest import CANARIES, FRONTS, REGION, Packaged
+from tests.aws.conftest import CANARIES, FRONTS, REGION, Packaged, osls
 
 TEMPLATE = "cloudformation-template-update-stack.json"
 URL_RIGHTS = {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
@@ -214,6 +215,15 @@ def test_the_api_waits_as_long_as_its_functions_may_take(
     waits = {method["Integration"].get("TimeoutInMillis", 29_000) for method in methods}
     functions = chosen.of_type("AWS::Lambda::Function").values()
     assert ({29_000, seconds * 1000}, {28, seconds}) == (waits, {each["Timeout"] for each in functions})
+
+
+@pytest.mark.parametrize("params", [[], ["architecture=x86_64"]])
+def test_the_zip_is_looked_for_where_the_command_builds_it(tmp_path: Path, params: list[str]) -> None:
+    flags = [f"--param={param}" for param in params]
+    told = osls(
+        "print", "--path", "package.artifact", "--format", "text", *flags, environ={"HOME": str(tmp_path)}, offline=True
+    )  # fmt: skip
+    assert Plan(tmp_path, Place("dev", REGION), "url", params, build=True).zip == told.strip()
 
 
 @pytest.mark.parametrize("front", FRONTS)

@@ -91,7 +91,7 @@ def test_an_unknown_profile_is_said(tmp_path: Path, tools: Path) -> None:
     "arguments",
     [
         ["--stage", "--help-me"], ["--stage", "a b"], ["--stage", "Dev"], ["--service", "x" * 40], ["--region", "--x"],
-        ["--param", "memory"], ["--param", "--force"], ["--front", "http"], ["--service", "x" * 32, "--stage", "y" * 21],
+        ["--param", "memory"], ["--param", "memory="], ["--param", "--force"], ["--front", "http"], ["--service", "x" * 32, "--stage", "y" * 21],
     ],
 )  # fmt: skip
 def test_words_that_would_be_misread_are_refused(tmp_path: Path, tools: Path, arguments: list[str]) -> None:
@@ -110,6 +110,24 @@ def test_the_steps_are_said_in_order(tmp_path: Path) -> None:
         "wait until you are logged in to GitHub at the gateway's /login page",
         "try everything from outside, with one small prompt",
     ] == plan.steps()
+
+
+@pytest.mark.parametrize(
+    ("params", "zip_name", "options"),
+    [
+        ([], "arm64", ["--arch", "arm64"]),
+        (["architecture=x86_64"], "x86_64", ["--arch", "x86_64"]),
+        (["runtime=python3.14"], "arm64", ["--arch", "arm64", "--python-version", "3.14"]),
+    ],
+)
+def test_the_zip_is_for_the_processor_and_the_python_of_the_function(
+    tmp_path: Path, params: list[str], zip_name: str, options: list[str]
+) -> None:
+    plan = Plan(tmp_path, Place("dev", "eu-central-1"), "url", params, build=True)
+    assert (f"dist/copilot-gateway-{zip_name}.zip", ["infra.aws.build_zip", *options]) == (
+        plan.zip,
+        plan.build,
+    )
 
 
 def test_a_place_is_named_again_by_the_options_that_differ() -> None:
