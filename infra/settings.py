@@ -95,26 +95,34 @@ def ambient_token(environ: Mapping[str, str]) -> Secret:
     return Secret(next((token for token in candidates if token.startswith(OAUTH_PREFIXES)), ""))
 
 
+def is_exposed(settings: Settings) -> bool:
+    """Say whether other machines may call: the gateway listens for them, or has a name by which a proxy here passes them on."""
+    return not all(is_loopback(host) for host in (settings.host, *settings.allowed_hosts))
+
+
 def check_exposure(settings: Settings, has_keys: Callable[[], bool] = lambda: False) -> None:
-    """Refuse to listen beyond this machine without a key, or without a word about TLS. Raises SettingsError.
+    """Refuse to be reached by other machines without a key, or to listen for them without a word about TLS. Raises SettingsError.
 
     Without a key anybody could spend the subscription; without TLS anybody on the way could read the key.
     has_keys: says whether there are keys that `copilot-gateway keys create` made.
     """
-    if is_loopback(settings.host):
+    if not is_exposed(settings):
         return
     if settings.api_key or has_keys():
         _check_plain_http(settings)
         return
+    doing, instead = f"listen on {settings.host}, which other machines can reach,", "listen on 127.0.0.1"
+    if is_loopback(settings.host):
+        names = ", ".join(settings.allowed_hosts)
+        doing, instead = f"be called {names}, as a proxy lets other machines do,", "take allowed_hosts out"
     raise SettingsError(
-        f"Refusing to listen on {settings.host}, which other machines can reach, without a key. "
-        f"Make one with `copilot-gateway keys create NAME`, or set {PREFIX}API_KEY (or api_key in {FILE_NAME}) to a "
-        "long random text, or listen on 127.0.0.1."
+        f"Refusing to {doing} without a key. Make one with `copilot-gateway keys create NAME`, or set {PREFIX}API_KEY "
+        f"(or api_key in {FILE_NAME}) to a long random text, or {instead}."
     )
 
 
 def _check_plain_http(settings: Settings) -> None:
-    if not settings.allow_plain_http:
+    if not settings.allow_plain_http and not is_loopback(settings.host):
         raise SettingsError(
             f"Refusing to listen on {settings.host} without TLS: keys and prompts could be read on the way. Put a "
             "proxy that speaks TLS in front and listen on 127.0.0.1; or, where the way is safe (a container, a private "

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from core.access.keys import KeyCheck, KeyRing
 from core.access.managed_keys import AnyOf, ManagedKeys
-from core.copilot.hosts import is_loopback
 from core.ports import SecretStore, StoreError
 from core.settings import Settings
 from handlers.services import Services
 from infra.local.secrets import FileSecretStore
 from infra.local.state import STATE_FILE, SqliteStateStore
 from infra.logs.requests import log_request
+from infra.settings import is_exposed
 from infra.watched_store import WatchedStore
 from infra.wiring import build_clients, join
 
@@ -32,11 +32,11 @@ def build_services(settings: Settings, secrets: SecretStore | None = None) -> Se
 
 
 def key_ring(settings: Settings, managed: ManagedKeys) -> KeyRing | None:
-    """Return what checks keys; None, for an open door, only on loopback and where nobody has made a key."""
+    """Return what checks keys; None, for an open door, only where no other machine may call and nobody has made a key."""
     if settings.api_key:
         return AnyOf(KeyCheck(settings.api_key), managed)
     try:
-        is_open = is_loopback(settings.host) and not managed.list()
+        is_open = not is_exposed(settings) and not managed.list()
     except StoreError:  # closed until the store can say otherwise
         is_open = False
     return None if is_open else managed

@@ -74,7 +74,7 @@ MUTANTS = [
     Mutant("cookies for scripts", "handlers/browser.py", "        secure=not is_local(),\n        httponly=True,", "        secure=not is_local(),\n        httponly=False,", f"{PAGES} weakness_07_a_session"),
     Mutant("forms without a token", "handlers/sign_in.py", 'if not is_form_token(opened, request.form.get("token", "")):', "if False:", f"{PAGES} weakness_07_a_local"),
     # Beyond this machine
-    Mutant("no key beyond this machine", "infra/settings.py", "    if is_loopback(settings.host):\n        return\n", "    return\n", "tests/unit/cli/test_settings.py beyond_this_machine"),
+    Mutant("no key beyond this machine", "infra/settings.py", "    if not is_exposed(settings):\n        return\n", "    return\n", "tests/unit/cli/test_settings.py beyond_this_machine"),
     Mutant("no word about TLS", "infra/settings.py", "if not settings.allow_plain_http:", "if False:", f"{STRANGERS} weakness_22_nobody"),
     Mutant("no key on Lambda", "infra/aws/services.py", "keys=ManagedKeys(state, time.time, notes_use=only not in READERS),", "keys=None,", f"{STRANGERS} weakness_04_a_function"),
     # Keys and files

@@ -21,7 +21,7 @@ from infra.aws.services import build_services as build_on_aws
 from tests.e2e.asking import PATH, SURFACES, ask, error_of
 from tests.e2e.browser import FORM
 from tests.e2e.cli_driver import environment, run
-from tests.e2e.hosting import Wire
+from tests.e2e.hosting import Hosted, Wire
 from tests.emulators.copilot import FakeCopilot
 from tests.security.attacks import KEY, OPEN, PEERS, ROOT, routes, spent
 from tests.unit.aws.events import url_event
@@ -36,6 +36,15 @@ def test_weakness_04_nobody_listens_beyond_this_machine_without_a_key(
     """Row 04."""
     told = run(environment(tmp_path, fake), "start", "--port", "0", "--host", host, "--allow-plain-http")
     assert (2, True) == (told.returncode, "keys create" in told.stderr)
+
+
+def test_weakness_04_nobody_is_let_in_by_a_proxy_without_a_key(fake: FakeCopilot, tmp_path: Path) -> None:
+    """Row 04: who gives the gateway a public name has a proxy pass the world on to loopback."""
+    public = {"COPILOT_GATEWAY_ALLOWED_HOSTS": "ai.example"}
+    told = run(environment(tmp_path, fake) | public, "start", "--port", "0")
+    assert (2, True) == (told.returncode, "keys create" in told.stderr)
+    with Hosted(fake, tmp_path / "served", allowed_hosts=("ai.example",)) as served:
+        assert 401 == Wire(served.url).get("/v1/models", Host="ai.example").status
 
 
 @pytest.mark.parametrize("shown", [{}, {"authorization": "Bearer x"}, {"x-api-key": "any text"}])

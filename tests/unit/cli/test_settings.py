@@ -236,6 +236,16 @@ def test_listening_beyond_this_machine_without_tls_needs_a_word(host: str) -> No
         check_exposure(Settings(host=host, api_key=Secret("long-random-text")))
 
 
+def test_a_name_by_which_a_proxy_lets_others_in_beyond_this_machine_needs_a_key_but_no_word_about_tls() -> (
+    None
+):
+    behind_a_proxy = Settings(allowed_hosts=("localhost", "ai.example"))
+    with pytest.raises(SettingsError, match=r"be called localhost, ai\.example.*keys create"):
+        check_exposure(behind_a_proxy)
+    check_exposure(behind_a_proxy, lambda: True)
+    check_exposure(Settings(allowed_hosts=("localhost", "127.0.0.2")))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
 def test_loopback_needs_no_key(host: str) -> None:
     check_exposure(Settings(host=host))
