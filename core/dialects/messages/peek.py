@@ -31,6 +31,9 @@ _message: Final = msgspec.json.Decoder(MessageIn).decode
 _glance: Final = msgspec.json.Decoder(_Glance).decode
 
 _SEALED: Final = PREFIX.encode()
+# What stands beside a tool's result though no human wrote it: nothing but reminders, or Claude Code's own words after
+# it has searched for tools (golden case claude_code).
+_NOBODYS: Final = frozenset({"", "Tool loaded."})
 
 
 def peek(body: bytes) -> Peek:
@@ -71,4 +74,4 @@ def _asked_by(content: str | list[Raw], path: str) -> Initiator:
 def _is_human(block: _Glance) -> bool:
     if block.type == "tool_result":
         return False
-    return block.type != "text" or bool(without_reminders(block.text))
+    return block.type != "text" or without_reminders(block.text) not in _NOBODYS

@@ -70,6 +70,7 @@ REMINDER = {
     "type": "text",
     "text": "<system-reminder>\nx\n</system-reminder>\n<system-reminder>y</system-reminder>",
 }
+LOADED = {"type": "text", "text": "Tool loaded.", "cache_control": {"type": "ephemeral"}}
 HUMAN = {"type": "text", "text": "and then?"}
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}
 ASSISTANT = {"role": "assistant", "content": "a"}
@@ -83,6 +84,10 @@ ASSISTANT = {"role": "assistant", "content": "a"}
         ([{"role": "user", "content": [RESULT]}], "agent"),
         ([{"role": "user", "content": [RESULT, REMINDER]}], "agent"),
         ([{"role": "user", "content": [RESULT, REMINDER, HUMAN]}], "user"),
+        ([{"role": "user", "content": [RESULT, LOADED]}], "agent"),
+        ([{"role": "user", "content": [RESULT, LOADED, REMINDER]}], "agent"),
+        ([{"role": "user", "content": [RESULT, LOADED, HUMAN]}], "user"),
+        ([{"role": "user", "content": [LOADED]}], "user"),
         ([{"role": "user", "content": [RESULT, {"type": "text", "text": "<system-reminder>open"}]}], "user"),
         ([{"role": "user", "content": [RESULT, IMAGE]}], "user"),
         ([{"role": "user", "content": [REMINDER]}], "user"),
