@@ -205,7 +205,8 @@ class Message(Struct, frozen=True):
 class Tool(Struct, frozen=True, kw_only=True):
     """A client's tool. `parameters` is a JSON Schema object; a `custom` tool has a `grammar` (or none) instead.
 
-    `name` is flat: it begins with the `namespace` where there is one (`files__read`).
+    `name` is flat: it begins with the `namespace` where there is one (`files__read`). `searches`: it is the client's own
+    search for more tools, which Responses tells apart from a function.
     """
 
     name: str
@@ -215,6 +216,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     custom: bool = False
     grammar: Json | None = None
     deferred: bool = False
+    searches: bool = False
     namespace: str | None = None
     cache: CacheBreakpoint | None = None
 

@@ -582,6 +582,65 @@ def test_tools_that_were_searched_for_go_with_a_session_to_another_model(upstrea
     assert ("read", "files") == (called["name"], called["namespace"])
 
 
+SEARCH = {
+    "type": "tool_search",
+    "execution": "client",
+    "description": "Find tools.",
+    "parameters": {"type": "object"},
+}
+SEARCH_WIRE = {
+    "chat": call(0, '{"query":"a"}', "tool_search") + chat.finish("tool_calls") + chat.DONE,
+    "messages": messages.start() + messages.call_block(0, "call_tool_search", "tool_search", '{"query":"a"}')
+    + messages.end("tool_use") + messages.STOP,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("upstream", ["chat", "messages"])
+def test_a_search_that_the_client_runs_is_a_function_to_other_models(upstream: DialectName) -> None:
+    """Codex offers its search for tools under gpt-5.5's name, which an alias may give to any model."""
+    asked = call_of(upstream, "responses", tools=[SEARCH])
+    [offered] = json.loads(asked.outgoing.body)["tools"]
+    function = offered.get("function", offered)
+    assert ("tool_search", "Find tools.") == (function["name"], function["description"])
+    assert "tool_search" in asked.repairs
+    said = check_responses_stream(streamed(asked, SEARCH_WIRE[upstream])).response
+    [searched] = said["output"]
+    assert {
+        "id": searched["id"], "type": "tool_search_call", "status": "completed", "execution": "client",
+        "call_id": "call_tool_search", "arguments": {"query": "a"},
+    } == searched  # fmt: skip
+    assert [SEARCH] == said["tools"]
+    collector = call_of(upstream, "responses", stream=False, tools=[SEARCH]).collector()
+    collector.feed(SEARCH_WIRE[upstream])
+    [whole] = json.loads(collector.close())["output"]
+    assert {**searched, "id": whole["id"]} == whole
+
+
+@pytest.mark.parametrize(
+    ("found", "text"), [("read", "The tool read is now available."), (None, "No tool was found.")]
+)
+def test_a_search_and_what_it_found_stay_a_call_and_its_result(found: str | None, text: str) -> None:
+    tools = [] if found is None else [{"type": "function", "name": found}]
+    history = [
+        *_hi(),
+        {"type": "tool_search_call", "call_id": "s", "execution": "client", "arguments": {"query": "a"}},
+        {"type": "tool_search_output", "call_id": "s", "execution": "client", "tools": tools},
+    ]
+    sent = json.loads(call_of("chat", "responses", input=history, tools=[SEARCH]).outgoing.body)
+    [called] = sent["messages"][-2]["tool_calls"]
+    assert {"name": "tool_search", "arguments": '{"query":"a"}'} == called["function"]
+    assert {"role": "tool", "content": text, "tool_call_id": "s"} == sent["messages"][-1]
+    assert ["tool_search", *filter(None, [found])] == [tool["function"]["name"] for tool in sent["tools"]]
+
+
+def test_a_search_that_was_cut_stays_incomplete() -> None:
+    """AC-19: nobody searches with invented arguments."""
+    wire = call(0, '{"query":"a', "tool_search") + chat.finish("length") + chat.DONE
+    asked = call_of("chat", "responses", tools=[SEARCH])
+    [cut] = check_responses_stream(streamed(asked, wire)).response["output"]
+    assert ("incomplete", '{"query":"a') == (cut["status"], cut["arguments"])
+
+
 def test_a_schema_that_other_models_take_is_one_that_claude_takes() -> None:
     """AC-43: Claude refuses a schema whose objects do not say that they have no other members."""
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}

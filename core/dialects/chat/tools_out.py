@@ -68,6 +68,8 @@ def _tool(tool: Tool | HostedTool, notes: Notes) -> OutTool:
     if tool.custom:
         notes.repair("custom_tools")
         tool = wrap_tool(tool)
+    if tool.searches:
+        notes.repair("tool_search")
     if tool.cache is not None and notes.claude:
         notes.lose("cache_control")  # chat has no mark on tools
     strict = UNSET if tool.strict is None else tool.strict

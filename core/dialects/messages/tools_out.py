@@ -37,6 +37,8 @@ def tools_out(request: Request, repairs: list[str]) -> list[Piece]:
             continue
         if tool.custom:
             repairs.append("custom_tools")
+        if tool.searches:
+            repairs.append("tool_search")
         pieces.append(_function(wrap_tool(tool), f"$.tools[{position}]"))
     return pieces
 

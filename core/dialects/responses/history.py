@@ -21,7 +21,13 @@ from core.canonical import (
     ToolResult,
     ToolUse,
 )
-from core.dialects.responses.items import EMPTY_ARGUMENTS, reasoning_text, search_blocks, unseal_thinking
+from core.dialects.responses.items import (
+    EMPTY_ARGUMENTS,
+    TOOL_SEARCH,
+    reasoning_text,
+    search_blocks,
+    unseal_thinking,
+)
 from core.dialects.responses.parts import PartBlock, decode_content
 from core.dialects.responses.reading import no_reference, read
 from core.dialects.responses.schema import (
@@ -32,12 +38,16 @@ from core.dialects.responses.schema import (
     ItemPeek,
     MessageItem,
     ReasoningItem,
+    ToolSearchItem,
     ToolsItem,
+    decode_any,
     decode_item,
     decode_raws,
+    encode,
 )
+from core.dialects.responses.tools import decode_tools
 from core.errors import InvalidRequestError
-from core.names import full_name
+from core.names import full_name, short_name
 from core.opaque import unseal
 
 ROLES: Final[dict[str, Role]] = {
@@ -54,6 +64,7 @@ _decode_call = msgspec.json.Decoder(FunctionCallItem).decode
 _decode_custom = msgspec.json.Decoder(CustomCallItem).decode
 _decode_output = msgspec.json.Decoder(CallOutputItem).decode
 _decode_compaction = msgspec.json.Decoder(CompactionItem).decode
+_decode_search_call = msgspec.json.Decoder(ToolSearchItem).decode
 _decode_tools = msgspec.json.Decoder(ToolsItem).decode
 
 
@@ -66,9 +77,12 @@ class History:
 
     Invariants: items of the assistant that stand together are one turn; so are tool outputs that stand together;
     a message of a user or of the system is a turn of its own. `tools` holds tools that were declared in between.
+
+    searches: the model may search for tools as the client does it, so that earlier searches are calls like others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, searches: bool) -> None:
+        self._searches = searches
         self.turns: list[tuple[Role, list[Block]]] = []
         self.tools: list[Raw] = []
 
@@ -149,11 +163,25 @@ class History:
         raise no_reference(path)
 
     def more_tools(self, raw: Raw, path: str) -> None:
-        """Take tools that are declared inside the input, or that a search found there."""
+        """Take tools that are declared inside the input."""
         self.tools.extend(read(_decode_tools, raw, path).tools)
 
-    def tool_search(self, _raw: Raw, _path: str) -> None:
-        """Skip a search for tools: what it found is declared, and models of other dialects have no such search."""
+    def tool_search(self, raw: Raw, path: str) -> None:
+        """Take a search for tools; one that cannot be repeated says nothing, as what it found is declared."""
+        item = read(_decode_search_call, raw, path)
+        if self._searches and item.call_id:
+            arguments = read(decode_any, item.arguments, f"{path}.arguments")
+            text = encode(arguments if isinstance(arguments, dict) else {}).decode()
+            self._join("assistant", ToolUse(item.call_id, TOOL_SEARCH, text))
+
+    def found_tools(self, raw: Raw, path: str) -> None:
+        """Take the tools that a search found."""
+        item = read(_decode_tools, raw, path)
+        self.tools.extend(item.tools)
+        if self._searches and item.call_id:
+            found, _ = decode_tools(item.tools, f"{path}.tools")
+            lines = [f"The tool {short_name(tool.name)} is now available." for tool in found]
+            self._join("user", ToolResult(item.call_id, (Text("\n".join(lines) or "No tool was found."),)))
 
     def _output(self, raw: Raw, path: str, *, custom: bool) -> None:
         item = read(_decode_output, raw, path)
@@ -201,13 +229,13 @@ ITEMS: Final[dict[str, Callable[[History, Raw, str], None]]] = {
     "item_reference": History.reference,
     "additional_tools": History.more_tools,
     "tool_search_call": History.tool_search,
-    "tool_search_output": History.more_tools,
+    "tool_search_output": History.found_tools,
 }
 
 
-def decode_input(raw: Raw, path: str) -> History:
-    """Read `input`: one text, or items."""
-    history = History()
+def decode_input(raw: Raw, path: str, *, searches: bool) -> History:
+    """Read `input`: one text, or items; `searches` as `History` has it."""
+    history = History(searches=searches)
     text = bytes(raw)
     if text[:1] == b"[":
         for index, item in enumerate(read(decode_raws, raw, path)):

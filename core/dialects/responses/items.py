@@ -19,6 +19,7 @@ from core.opaque import seal, unseal
 
 EMPTY_ARGUMENTS: Final = "{}"
 PART_BREAK: Final = "\n\n"  # between the parts of a reasoning summary
+TOOL_SEARCH: Final = "tool_search"  # the type of a search for tools, and its name where it must be a function
 WEB_SEARCH: Final = "web_search"  # OpenAI's hosted search; its dated names begin with this
 
 # `Opaque` has no room for Anthropic's redacted_thinking; its unused item id carries the mark while sealed.

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
 
-from core.canonical import Json, Message, OutputFormat, Reasoning, Request, Text
+from core.canonical import Json, Message, OutputFormat, Reasoning, Request, Text, Tool
 from core.dialects.responses.history import decode_input
 from core.dialects.responses.peek import MODEL_MISSING
 from core.dialects.responses.reading import read
@@ -62,8 +62,9 @@ def decode_request(raw: bytes) -> Request:
     if not body.model:
         raise InvalidRequestError(MODEL_MISSING, param="$.model")
     extras = {name: bytes(value) for name, value in decode_members(raw).items() if _is_extra(name, value)}
-    messages, within = _messages(body)
     tools, namespaces = decode_tools(body.tools or [], "$.tools")
+    searches = any(isinstance(tool, Tool) and tool.searches for tool in tools)
+    messages, within = _messages(body, searches=searches)
     found, others = decode_tools(within, "$.input")
     declared = {tool.name for tool in tools}  # a search may find a tool again
     tools += {tool.name: tool for tool in found if tool.name not in declared}.values()
@@ -118,11 +119,11 @@ def _comes_anyway(include: Raw) -> bool:
         return False
 
 
-def _messages(body: RequestBody) -> tuple[tuple[Message, ...], list[Raw]]:
+def _messages(body: RequestBody, *, searches: bool) -> tuple[tuple[Message, ...], list[Raw]]:
     leading = (Message("system", (Text(body.instructions),)),) if body.instructions else ()
     if not isinstance(body.input, Raw):
         raise InvalidRequestError("input is required", param="$.input")
-    history = decode_input(body.input, "$.input")
+    history = decode_input(body.input, "$.input", searches=searches)
     messages = (*leading, *history.messages())
     if not messages:
         raise InvalidRequestError("input is empty (at $.input)", param="$.input")

@@ -101,9 +101,17 @@ class CompactionItem(Struct):
 
 
 class ToolsItem(Struct):
-    """`additional_tools`: tools declared inside the input."""
+    """`additional_tools`: tools declared inside the input; or `tool_search_output`: those that a search found."""
 
     tools: list[Raw] = []
+    call_id: str | None = None
+
+
+class ToolSearchItem(Struct):
+    """`tool_search_call`: a search for tools; what the client ran has a `call_id`."""
+
+    arguments: Raw = Raw(b"{}")
+    call_id: str | None = None
 
 
 class ContentPart(Struct):
@@ -155,6 +163,14 @@ class CustomTool(Struct):
     description: str | None = None
     format: Raw | Absent = UNSET
     defer_loading: bool = False
+
+
+class SearchTool(Struct):
+    """`tool_search`: run by the client, or else by upstream."""
+
+    execution: str | None = None
+    description: str | None = None
+    parameters: Raw | Absent = UNSET
 
 
 class NamespaceTool(Struct):

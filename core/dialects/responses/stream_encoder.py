@@ -38,6 +38,7 @@ from core.dialects.responses.writers import (
     MessageWriter,
     ReasoningWriter,
     SearchWriter,
+    ToolSearchWriter,
     WholeWriter,
     Writer,
 )
@@ -152,9 +153,11 @@ class ResponsesEncoder:
 
     def _call(self, call: ToolUse) -> Writer:
         tool = self._tools.get(self._names.get(call.name, call.name))
+        self._signature = call.opaque
+        if tool is not None and tool.searches:
+            return ToolSearchWriter(self._wire, len(self._output), self._echo.new_id("tsc_"))
         wrapped = not call.custom and tool is not None and tool.custom
         custom = call.custom or wrapped
-        self._signature = call.opaque
         item_id = self._echo.new_id("ctc_" if custom else "fc_")
         return CallWriter(self._wire, len(self._output), item_id, custom=custom, wrapped=wrapped)
 
@@ -197,7 +200,7 @@ class ResponsesEncoder:
         return out
 
     def _keep(self, writer: Writer, opaque: Opaque) -> None:
-        if isinstance(writer, CallWriter):
+        if isinstance(writer, (CallWriter, ToolSearchWriter)):
             self._signature = opaque
         else:
             writer.opaque(opaque)

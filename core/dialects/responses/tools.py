@@ -6,13 +6,14 @@ import msgspec
 from msgspec import Raw
 
 from core.canonical import HostedTool, Json, Tool, ToolChoice
-from core.dialects.responses.items import WEB_SEARCH
+from core.dialects.responses.items import TOOL_SEARCH, WEB_SEARCH
 from core.dialects.responses.reading import read
 from core.dialects.responses.schema import (
     ChoicePeek,
     CustomTool,
     FunctionTool,
     NamespaceTool,
+    SearchTool,
     ToolPeek,
     decode_members,
     encode,
@@ -28,6 +29,7 @@ MODES: Final = frozenset({"auto", "none", "required"})
 _decode_peek = msgspec.json.Decoder(ToolPeek).decode
 _decode_function = msgspec.json.Decoder(FunctionTool).decode
 _decode_custom = msgspec.json.Decoder(CustomTool).decode
+_decode_search = msgspec.json.Decoder(SearchTool).decode
 _decode_namespace = msgspec.json.Decoder(NamespaceTool).decode
 _decode_names = msgspec.json.Decoder(dict[str, str]).decode
 _decode_choice = msgspec.json.Decoder(str | ChoicePeek).decode
@@ -81,6 +83,13 @@ def _decode_tool(raw: Raw, peek: ToolPeek, path: str, namespace: str | None) -> 
             grammar=bytes(custom.format) if is_set(custom.format) else None,
             deferred=custom.defer_loading,
             namespace=namespace,
+        )
+    if peek.type == TOOL_SEARCH and (search := read(_decode_search, raw, path)).execution == "client":
+        return Tool(
+            name=TOOL_SEARCH,
+            description=search.description,
+            parameters=_schema(search.parameters),
+            searches=True,
         )
     if peek.type.startswith(WEB_SEARCH):
         return HostedTool("responses", peek.type, bytes(raw), name=WEB_SEARCH, kind=WEB_SEARCH)
@@ -147,7 +156,7 @@ def _hosted_name(kind: str, tools: list[AnyTool]) -> str:
 
 def encode_tools(tools: tuple[AnyTool, ...], namespaces: dict[str, str]) -> list[Any]:
     """Write the tools for upstream; those of one namespace that stand together are grouped again."""
-    searches = any(isinstance(tool, HostedTool) and tool.type == "tool_search" for tool in tools)
+    searches = any(tool.searches if isinstance(tool, Tool) else tool.type == TOOL_SEARCH for tool in tools)
     written: list[Any] = []
     group: dict[str, Any] | None = None
     for tool in tools:
@@ -172,11 +181,14 @@ def encode_tool(tool: Tool, *, deferred: bool = False) -> dict[str, Any]:
     """Write one client tool under its own name."""
     name = short_name(local_name(tool.name, tool.namespace))
     member: dict[str, Any] = {"type": "custom" if tool.custom else "function", "name": name}
+    if tool.searches:
+        member = {"type": TOOL_SEARCH, "execution": "client"}
     if tool.description is not None:
         member["description"] = tool.description
     if not tool.custom:
         member["parameters"] = Raw(tool.parameters)
-        member["strict"] = bool(tool.strict)
+        if not tool.searches:
+            member["strict"] = bool(tool.strict)
     elif tool.grammar is not None:
         member["format"] = Raw(tool.grammar)
     if deferred:
@@ -214,6 +226,8 @@ def encode_choice(choice: ToolChoice, tools: tuple[AnyTool, ...]) -> Any:
             continue
         if isinstance(tool, HostedTool):
             return {"type": tool.type if tool.dialect == "responses" else "web_search"}
+        if tool.searches:
+            return {"type": TOOL_SEARCH}
         kind = "custom" if tool.custom else "function"
         return {"type": kind, "name": short_name(local_name(tool.name, tool.namespace))}
     return {"type": "function", "name": short_name(choice.name)}

@@ -273,6 +273,33 @@ class CallWriter(_Item):
         return {"id": self._id, "type": kind, "status": status, **self._call, self._member: text}
 
 
+class ToolSearchWriter(_Item):
+    """A call of the client's own search for tools: an object where other calls have text, so it has no deltas."""
+
+    def __init__(self, wire: Wire, index: int, item_id: str) -> None:
+        super().__init__(wire, index, item_id)
+        self._call_id = ""
+
+    def start(self, block: Block) -> bytes:
+        """Open a block."""
+        if isinstance(block, ToolUse):
+            self._call_id, self.pieces = block.call_id, [block.arguments]
+        return self._added(self._members("in_progress", {}))
+
+    def finish(self, *, whole: bool) -> bytes:
+        """Close the item; arguments that were cut stay the text that they are."""
+        text = "".join(self.pieces) or (EMPTY_ARGUMENTS if whole else "")
+        if is_object(text):
+            return self._done(self._members(COMPLETED, Raw(text.encode())))
+        return self._done(self._members(INCOMPLETE, text))
+
+    def _members(self, status: str, arguments: object) -> dict[str, Any]:
+        return {
+            "id": self._id, "type": "tool_search_call", "status": status, "call_id": self._call_id,
+            "execution": "client", "arguments": arguments,
+        }  # fmt: skip
+
+
 class SearchWriter(_Item):
     """A web search: its call opens the item, its answer ends it."""
 

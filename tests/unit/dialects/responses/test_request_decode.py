@@ -92,9 +92,7 @@ def test_what_codex_sends_is_understood() -> None:
                 custom=True,
                 grammar=b'{"type": "grammar", "syntax": "lark", "definition": "x"}',
             ),
-            HostedTool(
-                "responses", "tool_search", b'{"type": "tool_search", "execution": "client"}', "tool_search"
-            ),
+            Tool(name="tool_search", searches=True),
             HostedTool(
                 "responses",
                 "web_search",

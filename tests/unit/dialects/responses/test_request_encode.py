@@ -229,6 +229,7 @@ def test_tools_of_every_kind_are_written() -> None:
             "web_search",
         ),
         HostedTool("responses", "tool_search", b'{"type":"tool_search"}', "tool_search"),
+        Tool(name="tool_search", description="d", searches=True),
     )
     empty = {"type": "object", "properties": {}}
     body = upstream_body(
@@ -247,6 +248,7 @@ def test_tools_of_every_kind_are_written() -> None:
         {"type": "custom", "name": "patch", "format": {"type": "text"}},
         {"type": "web_search", "filters": {"allowed_domains": ["a"]}},
         {"type": "tool_search"},
+        {"type": "tool_search", "execution": "client", "description": "d", "parameters": empty},
     ]  # fmt: skip
     assert (body["tool_choice"], body["parallel_tool_calls"]) == ({"type": "function", "name": "a"}, False)
     assert body["include"] == ["reasoning.encrypted_content", "web_search_call.action.sources"]
@@ -254,11 +256,16 @@ def test_tools_of_every_kind_are_written() -> None:
 
 @pytest.mark.parametrize(
     ("name", "choice"),
-    [("patch", {"type": "custom", "name": "patch"}), ("web_search", {"type": "web_search_preview"})],
+    [
+        ("patch", {"type": "custom", "name": "patch"}),
+        ("tool_search", {"type": "tool_search"}),
+        ("web_search", {"type": "web_search_preview"}),
+    ],
 )
 def test_a_choice_is_of_its_tools_kind(name: str, choice: dict[str, str]) -> None:
     tools = (
         Tool(name="patch", custom=True),
+        Tool(name="tool_search", searches=True),
         HostedTool(
             "responses", "web_search_preview", b'{"type":"web_search_preview"}', "web_search", "web_search"
         ),
