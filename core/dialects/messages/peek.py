@@ -31,9 +31,8 @@ _message: Final = msgspec.json.Decoder(MessageIn).decode
 _glance: Final = msgspec.json.Decoder(_Glance).decode
 
 _SEALED: Final = PREFIX.encode()
-# What stands beside a tool's result though no human wrote it: nothing but reminders, or Claude Code's own words after
-# it has searched for tools (golden case claude_code).
-_NOBODYS: Final = frozenset({"", "Tool loaded."})
+# How Claude Code begins what it says itself beside a tool's result: after a search for tools, and before a skill's text.
+_ITS_OWN: Final = ("Tool loaded.", "Base directory for this skill: ")
 
 
 def peek(body: bytes) -> Peek:
@@ -74,4 +73,5 @@ def _asked_by(content: str | list[Raw], path: str) -> Initiator:
 def _is_human(block: _Glance) -> bool:
     if block.type == "tool_result":
         return False
-    return block.type != "text" or without_reminders(block.text) not in _NOBODYS
+    said = without_reminders(block.text)
+    return block.type != "text" or (bool(said) and not said.startswith(_ITS_OWN))

@@ -71,6 +71,7 @@ REMINDER = {
     "text": "<system-reminder>\nx\n</system-reminder>\n<system-reminder>y</system-reminder>",
 }
 LOADED = {"type": "text", "text": "Tool loaded.", "cache_control": {"type": "ephemeral"}}
+SKILL = {"type": "text", "text": "Base directory for this skill: /home/ann/.claude/skills/pdf\n\n# PDF\n"}
 HUMAN = {"type": "text", "text": "and then?"}
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}
 ASSISTANT = {"role": "assistant", "content": "a"}
@@ -88,6 +89,8 @@ ASSISTANT = {"role": "assistant", "content": "a"}
         ([{"role": "user", "content": [RESULT, LOADED, REMINDER]}], "agent"),
         ([{"role": "user", "content": [RESULT, LOADED, HUMAN]}], "user"),
         ([{"role": "user", "content": [LOADED]}], "user"),
+        ([{"role": "user", "content": [RESULT, SKILL]}], "agent"),
+        ([{"role": "user", "content": [RESULT, SKILL, HUMAN]}], "user"),
         ([{"role": "user", "content": [RESULT, {"type": "text", "text": "<system-reminder>open"}]}], "user"),
         ([{"role": "user", "content": [RESULT, IMAGE]}], "user"),
         ([{"role": "user", "content": [REMINDER]}], "user"),
