@@ -54,19 +54,15 @@ def peek(body: bytes) -> Peek:
 
 def _initiator(messages: list[Raw]) -> Initiator:
     """Judge by the last item (AC-54); what an agent adds by itself, system turns and reminders, is looked past."""
-    reminded = False
     for index in range(len(messages) - 1, -1, -1):
         path = f"$.messages[{index}]"
         message = read(_message, messages[index], path)
         if message.role in {"system", "developer"}:
             continue
-        if message.role in {"tool", "function"}:
-            return "agent"
         if message.role != "user":
-            return "user" if reminded else "agent"
+            return "agent"
         if not _only_reminders(_texts(message.content, path)):
             return "user"
-        reminded = True
     return "user"
 
 

@@ -50,28 +50,33 @@ def peek(body: bytes) -> Peek:
 
 
 def _initiator(messages: Sequence[Raw]) -> Initiator:
-    """Judge from the last turn only (AC-54); system turns that clients append after it do not count."""
+    """Judge from the last turn only (AC-54); what clients add by themselves, system turns and reminders, is looked past."""
     for position in range(len(messages) - 1, -1, -1):
         message = read(_message, messages[position], f"$.messages[{position}]")
         if message.role == "system":
             continue
         if message.role == "assistant":
             return "agent"
-        return _asked_by(message.content, f"$.messages[{position}].content")
+        asked = _asked_by(message.content, f"$.messages[{position}].content")
+        if asked is not None:
+            return asked
     return "user"
 
 
-def _asked_by(content: str | list[Raw], path: str) -> Initiator:
+def _asked_by(content: str | list[Raw], path: str) -> Initiator | None:
+    """Judge a user's turn; None when it holds nothing but reminders."""
     if isinstance(content, str):
-        return "user"
+        return "user" if without_reminders(content) else None
     blocks = [read(_glance, raw, f"{path}[{at}]") for at, raw in enumerate(content)]
-    if not any(block.type == "tool_result" for block in blocks):
+    results = any(block.type == "tool_result" for block in blocks)
+    own = _ITS_OWN if results else ()
+    if any(_is_human(block, own) for block in blocks):
         return "user"
-    return "user" if any(_is_human(block) for block in blocks) else "agent"
+    return "agent" if results else None
 
 
-def _is_human(block: _Glance) -> bool:
+def _is_human(block: _Glance, own: tuple[str, ...]) -> bool:
     if block.type == "tool_result":
         return False
     said = without_reminders(block.text)
-    return block.type != "text" or (bool(said) and not said.startswith(_ITS_OWN))
+    return block.type != "text" or (bool(said) and not said.startswith(own))

@@ -36,6 +36,8 @@ PICTURE = {
         ([USER, {"role": "assistant", "content": "A"}, USER], "user"),
         ([USER, {"role": "assistant", "content": "A"}], "agent"),
         ([USER, CALL, RESULT, REMINDER], "agent"),
+        ([USER, {"role": "assistant", "content": "A"}, REMINDER], "agent"),
+        ([USER, REMINDER], "user"),
         ([USER, CALL, RESULT, REMINDER_PART, SYSTEM], "agent"),
         ([USER, CALL, RESULT, HUMAN_TOO], "user"),
         ([USER, CALL, RESULT, PICTURE], "user"),

@@ -94,6 +94,13 @@ ASSISTANT = {"role": "assistant", "content": "a"}
         ([{"role": "user", "content": [RESULT, {"type": "text", "text": "<system-reminder>open"}]}], "user"),
         ([{"role": "user", "content": [RESULT, IMAGE]}], "user"),
         ([{"role": "user", "content": [REMINDER]}], "user"),
+        ([{"role": "user", "content": "hi"}, ASSISTANT, {"role": "user", "content": [REMINDER]}], "agent"),
+        (
+            [{"role": "user", "content": "hi"}, ASSISTANT, {"role": "user", "content": REMINDER["text"]}],
+            "agent",
+        ),
+        ([{"role": "user", "content": "hi"}, {"role": "user", "content": [REMINDER]}], "user"),
+        ([{"role": "user", "content": [RESULT]}, {"role": "user", "content": [REMINDER]}], "agent"),
         ([{"role": "user", "content": "hi"}, ASSISTANT], "agent"),
         ([{"role": "user", "content": [RESULT]}, {"role": "system", "content": "rule"}], "agent"),
         ([], "user"),

@@ -27,6 +27,7 @@ SYSTEM = {"role": "developer", "content": "rules"}
         ([OUTPUT, HUMAN], "user"),
         ([OUTPUT, PICTURE], "user"),
         ([HUMAN, REMINDER, SYSTEM], "user"),
+        ([HUMAN, {"role": "assistant", "content": "x"}, REMINDER], "agent"),
         ([OUTPUT, {"role": "user", "content": f"{NOTE} and then? {NOTE}"}], "user"),
         ([HUMAN, {"role": "assistant", "content": "x"}], "agent"),
         ([HUMAN, {"type": "reasoning"}], "agent"),
