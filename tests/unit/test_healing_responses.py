@@ -107,6 +107,17 @@ def test_a_call_without_an_output_gets_one_behind_it() -> None:
     assert ("orphan_tool_call",) == answer[1]
 
 
+def test_an_output_before_its_call_answers_nothing() -> None:
+    """Both are orphans, and both are put right at once: a second refusal would be final."""
+    body = request(HUMAN, OUTPUT, CALL)
+    answer = healed(
+        RESPONSES, body, refusal("No tool call found for function call output with call_id call_1.")
+    )
+    assert answer is not None
+    kinds = [item.get("type") for item in answer[0]["input"]]
+    assert [None, "message", "function_call", "function_call_output"] == kinds
+
+
 def test_an_output_without_a_call_becomes_the_users_words() -> None:
     picture = {"type": "input_image", "image_url": "data:image/png;base64,eA=="}
     body = request(HUMAN, OUTPUT, {**OUTPUT, "output": [picture]})

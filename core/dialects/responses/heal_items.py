@@ -64,7 +64,7 @@ def settle_calls(refused: Refused, _: re.Match[str]) -> bool:
     """Give a call without an output one, right behind it; an output without a call becomes the user's words."""
     raws = _items(refused)
     items = [_item(raw) for raw in raws]
-    answered = {item.call_id for item in items if item.type in OUTPUTS.values()}
+    answered = _answered(items)
     called: set[str | None] = set()
     settled: list[Any] = []
     for raw, item in zip(raws, items, strict=True):
@@ -77,6 +77,18 @@ def settle_calls(refused: Refused, _: re.Match[str]) -> bool:
             if item.call_id not in answered:
                 settled.append({"type": OUTPUTS[item.type], "call_id": item.call_id, "output": NO_RESULT})
     return settled != raws and _put(refused, settled)
+
+
+def _answered(items: list[_Item]) -> set[str | None]:
+    """Return the ids of calls that an output follows; one that stands before its call is none of it."""
+    called: set[str | None] = set()
+    answered: set[str | None] = set()
+    for item in items:
+        if item.type in OUTPUTS:
+            called.add(item.call_id)
+        elif item.type in OUTPUTS.values() and item.call_id in called:
+            answered.add(item.call_id)
+    return answered
 
 
 def _items(refused: Refused) -> list[Raw]:
