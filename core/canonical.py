@@ -284,6 +284,21 @@ class Request(Struct, frozen=True, kw_only=True):
     # Members that change nothing in the answer's meaning, by name, as received: kept by the own dialect, a loss elsewhere.
     extras: dict[str, Json] = {}
 
+    @property
+    def asks_citations(self) -> bool:
+        """Whether the answer shall cite a document or a search result of the client's."""
+        blocks = [block for message in self.messages for block in message.content]
+        results = [part for block in blocks if isinstance(block, ToolResult) for part in block.content]
+        return any(
+            block.citations for block in (*blocks, *results) if isinstance(block, Document | SearchResult)
+        )
+
+    @property
+    def forces_missing_tool(self) -> bool:
+        """Whether a tool must be called though there is none: no upstream takes that."""
+        choice = self.tool_choice
+        return not self.tools and choice is not None and choice.mode in {"required", "tool"}
+
 
 # --- Reply ----------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ LIMIT_NAMES: Final = ("max_tokens", "max_completion_tokens")
 REASONING_WORDS: Final = ReasoningWords.__struct_fields__
 FOREIGN_WORDS: Final = ("thinking", "reasoning")
 NEEDS_TOOLS: Final = ("tool_choice", "parallel_tool_calls")
+IDLE: Final = (Raw(b'"auto"'), Raw(b'"none"'))  # choices that mean nothing where there are no tools
 
 _reasoning = msgspec.json.Decoder(ReasoningWords)
 _string = msgspec.json.Decoder(str)
@@ -112,6 +113,8 @@ def _tools(draft: Draft) -> None:
             draft.drop("tools")
             draft.notes.repair("empty_tools")
     if "tools" not in draft.members:
+        if draft.members.get("tool_choice", IDLE[0]) not in IDLE:
+            draft.lose("tool_choice")
         for name in NEEDS_TOOLS:
             draft.drop(name)
     elif draft.target.model.parallel_tools is False:

@@ -75,6 +75,8 @@ def encode_request(request: Request, target: Target) -> Encoded:
     _identify(body, request, notes)
     for name in request.extras:
         notes.lose(name)
+    if request.asks_citations:
+        notes.lose("citations")
     return Encoded(encode(body), notes.losses, notes.repairs)
 
 
@@ -107,6 +109,8 @@ def _sample(body: _Body, request: Request, notes: Notes) -> None:
 
 
 def _use_tools(body: _Body, request: Request, notes: Notes) -> None:
+    if request.forces_missing_tool:
+        notes.lose("tool_choice")
     body.tools = encode_tools(request.tools, notes)
     if body.tools is UNSET:
         return

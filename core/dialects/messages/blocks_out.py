@@ -19,6 +19,7 @@ from core.canonical import (
     ToolResult,
 )
 from core.dialects.messages.values import is_object, one_line, safe_id
+from core.images import SAME_TYPE
 
 Wire = dict[str, Any]
 
@@ -58,7 +59,7 @@ def source_base64(media_type: str, content: str) -> Wire:
 
 def image_wire(image: Image) -> Wire:
     """Return an image block; the caller has made sure that it is no URL."""
-    source = source_base64(image.media_type, image.base64)
+    source = source_base64(SAME_TYPE.get(image.media_type, image.media_type), image.base64)
     return with_cache({"type": "image", "source": source}, image.cache)
 
 

@@ -109,6 +109,8 @@ class HistoryWriter:
             for cited in block.citations
             if cited.native is not None and cited.native.dialect == "messages"
         ]
+        if len(own) < len(block.citations):
+            self.losses.append("citations")
         if own:
             wire["citations"] = citations_wire(own)
         return [_piece(wire, block.cache)]

@@ -148,6 +148,8 @@ class BlockRelay:
         document = block_in(_encode(piece.body), path)
         if not isinstance(document, Document):
             return [piece]
+        if document.citations:
+            self._losses.append("citations")
         texts = [
             document.text or "",
             *(part.text for part in document.content or () if isinstance(part, Text)),

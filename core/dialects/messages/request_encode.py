@@ -35,6 +35,8 @@ def encode_request(request: Request, target: Target) -> Encoded:
     writer = HistoryWriter(target)
     losses, repairs = writer.losses, writer.repairs
     losses.extend(_knob_losses(request))
+    if request.forces_missing_tool:
+        losses.append("tool_choice")
     tools = tools_out(request, repairs)
     system, turns = _conversation(request, writer)
     shape, instruction = format_out(request.format, model)

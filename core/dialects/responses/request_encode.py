@@ -15,7 +15,7 @@ from core.dialects.responses.schema import encode
 from core.dialects.responses.tools import encode_choice, encode_tools, namespaces_of
 from core.dialects.responses.turns import XAI, Turns
 from core.effort import effort_of, nearest
-from core.errors import UnsupportedFeatureError
+from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.tool_count import check_count
 from core.tool_schema import clean_schema
 
@@ -59,9 +59,15 @@ def encode_request(request: Request, target: Target) -> Encoded:
     for index, message in _answers_first(enumerate(messages, start=len(request.messages) - len(messages))):
         turns.add(message, index)
     turns.close()
+    if not turns.items and instructions is None:
+        raise InvalidRequestError("there must be a message with content", param="messages")
     body["input"] = turns.items
     losses, repairs = turns.losses, turns.repairs
     _write_tools(body, request)
+    if request.asks_citations:
+        losses.append("citations")
+    if request.forces_missing_tool:
+        losses.append("tool_choice")
     _write_limits(body, request, target, losses, repairs)
     _write_reasoning(body, request, target, losses)
     _write_text(body, request)

@@ -67,6 +67,8 @@ def test_only_the_members_that_must_change_are_new() -> None:
             (),
             ("empty_tools",),
         ),
+        (OLD_GPT, {"tool_choice": "none"}, {}, (), ()),
+        (OLD_GPT, {"tool_choice": "required"}, {}, ("tool_choice",), ()),
         (OLD_GPT, {"store": False, "user": "me", "metadata": {}}, {}, ("store", "metadata", "user"), ()),
         (GPT, {"temperature": 1, "top_p": 1}, {}, ("temperature", "top_p"), ()),
         (OLD_GPT, {"temperature": 1}, {"temperature": 1}, (), ()),

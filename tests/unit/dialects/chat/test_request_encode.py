@@ -431,3 +431,28 @@ def test_small_things_of_a_conversation() -> None:
         == "Ann"
     )
     assert isinstance(refused(Message("system", (Text(""),))), InvalidRequestError)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Document(text="words", citations=True),
+        SearchResult("https://a", "A", (Text("words"),), citations=True),
+        ToolResult("t", (SearchResult("https://a", "A", (Text("words"),), citations=True),)),
+    ],
+)
+def test_citations_that_are_asked_for_are_a_loss(block: Block) -> None:
+    assert "citations" in ask(user(block)).losses
+
+
+@pytest.mark.parametrize(
+    ("choice", "losses"),
+    [
+        (ToolChoice("auto"), ()),
+        (ToolChoice("none"), ()),
+        (ToolChoice("required"), ("tool_choice",)),
+        (ToolChoice("tool", "f"), ("tool_choice",)),
+    ],
+)
+def test_a_forced_call_without_tools_is_a_loss(choice: ToolChoice, losses: tuple[str, ...]) -> None:
+    assert losses == ask(tool_choice=choice).losses

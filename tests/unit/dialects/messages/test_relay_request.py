@@ -269,6 +269,14 @@ def test_text_documents_become_titled_text_and_pdfs_stay() -> None:
     assert sent(user(pdf, plain)) == [user(pdf, text("[Document: T]\nbody"))]
 
 
+def test_citations_of_a_text_document_are_a_loss() -> None:
+    """Copilot cites PDFs and search results; nothing points into a text."""
+    source = {"type": "text", "media_type": "text/plain", "data": "body"}
+    document = {"type": "document", "source": source, "citations": {"enabled": True}}
+    encoded = relay(user(document))[1]
+    assert (("citations",), ("text_document",)) == (encoded.losses, encoded.repairs)
+
+
 @pytest.mark.parametrize("kind", ["image", "document"])
 @pytest.mark.parametrize(
     "source", [{"type": "url", "url": "https://a.b/c"}, {"type": "file", "file_id": "f"}]

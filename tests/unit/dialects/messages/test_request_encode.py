@@ -9,6 +9,7 @@ from msgspec import structs
 from core.canonical import (
     Block,
     CacheBreakpoint,
+    Citation,
     Compaction,
     Document,
     HostedTool,
@@ -348,3 +349,18 @@ def test_other_impossible_requests_are_refused() -> None:
 def test_max_tokens_is_capped() -> None:
     wire, encoded = encode(max_output=99_999)
     assert (wire["max_tokens"], encoded.losses) == (32_000, ("max_tokens",))
+
+
+def test_a_jpg_is_a_jpeg() -> None:
+    """Chat's and Responses' clients name it after the file's ending, which Messages refuses."""
+    ((_, (block,)),) = turns(Message("user", (Image("image/jpg", "aGk="),)))
+    assert block["source"] == {"type": "base64", "media_type": "image/jpeg", "data": "aGk="}
+
+
+def test_citations_of_another_dialect_are_a_loss() -> None:
+    said = Message("assistant", (Text("a", citations=(Citation("https://x"),)),))
+    assert encode(USER, said, USER)[1].losses == ("citations",)
+
+
+def test_a_forced_call_without_tools_is_a_loss() -> None:
+    assert encode(tool_choice=ToolChoice("required"))[1].losses == ("tool_choice",)

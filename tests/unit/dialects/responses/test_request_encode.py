@@ -26,7 +26,7 @@ from core.canonical import (
     ToolUse,
 )
 from core.dialects.responses import RESPONSES
-from core.errors import UnsupportedFeatureError
+from core.errors import InvalidRequestError, UnsupportedFeatureError
 from core.names import short_call_id, short_name
 from tests.unit.dialects.responses.shapes import target, upstream_body
 
@@ -388,3 +388,19 @@ def test_what_would_mean_something_else_is_refused(
     with pytest.raises(UnsupportedFeatureError) as caught:
         RESPONSES.encode_request(request_, target(**facts))
     assert caught.value.param == param
+
+
+def test_citations_that_are_asked_for_are_a_loss() -> None:
+    found = Message("user", (SearchResult("https://a", "A", (Text("words"),), citations=True),))
+    assert RESPONSES.encode_request(ask(found), target()).losses == ("citations",)
+
+
+def test_a_forced_call_without_tools_is_a_loss() -> None:
+    encoded = RESPONSES.encode_request(ask(tool_choice=ToolChoice("required")), target())
+    assert encoded.losses == ("tool_choice",)
+
+
+def test_a_conversation_that_says_nothing_is_refused() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        RESPONSES.encode_request(ask(Message("user", (Text(""),))), target())
+    assert caught.value.param == "messages"
