@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from core.canonical import (
+    CUT_OFF,
     BlockDelta,
     MessageStart,
     MessageStop,
@@ -38,6 +39,7 @@ from core.errors import GatewayError, UpstreamProtocolError
 from core.grammar import fold
 from core.sse import EventTooLargeError, ServerSentEvent, SSEDecoder
 
+# Why an answer is cut off. Any other reason counts as the output limit: a client must not take half an answer for a whole one.
 INCOMPLETE: Final[dict[str, StopReason]] = {
     "max_output_tokens": "max_tokens",
     "max_tokens": "max_tokens",
@@ -253,10 +255,13 @@ class ResponsesDecoder:
     def _stop_reason(self, response: WireResponse) -> tuple[StopReason, str]:
         details = response.incomplete_details
         reason = "" if details is None else details.reason or ""
-        if response.status == "incomplete" or reason:
-            return INCOMPLETE.get(reason, "other"), reason or "incomplete"
-        for live in self._items.values():
-            live.check()
+        incomplete = response.status == "incomplete" or bool(reason)
+        stop: StopReason = INCOMPLETE.get(reason, "max_tokens") if incomplete else "end_turn"
+        if stop not in CUT_OFF:
+            for live in self._items.values():
+                live.check()
+        if incomplete:
+            return stop, reason or "incomplete"
         if any(live.call_id for live in self._items.values()):
             return "tool_use", "completed"
         if any(live.refused for live in self._items.values()):

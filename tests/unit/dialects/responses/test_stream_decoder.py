@@ -259,9 +259,12 @@ def test_a_namespace_becomes_part_of_the_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "stop"), [("max_output_tokens", "max_tokens"), ("content_filter", "refusal"), ("odd", "other")]
-)
-def test_an_incomplete_answer_says_why(reason: str, stop: str) -> None:
+    ("reason", "stop"),
+    [
+        ("max_output_tokens", "max_tokens"), ("content_filter", "refusal"), ("odd", "max_tokens"), (None, "max_tokens"),
+    ],
+)  # fmt: skip
+def test_an_incomplete_answer_says_why(reason: str | None, stop: str) -> None:
     """AC-06."""
     event = {
         "type": "response.incomplete",
@@ -283,6 +286,21 @@ def test_a_cut_call_is_kept_when_the_answer_was_cut() -> None:
     )
     reply = decode_reply(stream)
     assert (reply.content, reply.stop_reason) == ((ToolUse("c", "f", '{"a'),), "max_tokens")
+
+
+def test_a_call_that_a_filter_cut_is_an_error() -> None:
+    """AC-19: a client that was told of a filter would not know that the call is half of one."""
+    stream = sse(
+        created(),
+        added(0, id="fc_1", type="function_call", call_id="c", name="f"),
+        said("function_call_arguments.delta", 0, delta='{"a'),
+        {
+            "type": "response.incomplete",
+            "response": response("incomplete", incomplete_details={"reason": "content_filter"}),
+        },
+    )
+    with pytest.raises(UpstreamProtocolError, match="not a JSON object"):
+        decode_reply(stream)
 
 
 @pytest.mark.parametrize("arguments", ['{"a', "[1]", "null", '"x"'])
