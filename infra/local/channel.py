@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -74,6 +75,8 @@ class DoorChannel(HTTPChannel):
     def __init__(self, server: Any, *given: Any, **named: Any) -> None:
         self.house: House = server.house
         self._pump: Pump = server.pump
+        self._wake: Callable[[], None] = server.wake
+        self._serving: threading.local = server.serving
         self.seconds_left: Callable[[], float] = server.seconds_left
         if self.house.allowance is not None:
             self.error_task_class = cast("Any", DoorTask)  # the app renders errors, too
@@ -82,7 +85,7 @@ class DoorChannel(HTTPChannel):
         self._pumped: PumpedTask | None = None
         self.held = b""  # the head of an answer, to be sent with the first of its body
         self._served = self._sent = 0
-        self._ends_with_refusal = self._lingers = False
+        self._ends_with_refusal = self._lingers = self._is_deaf = False
         self.later: deque[Callable[[], None]] = deque()  # what the app wants to do when no client waits
         super().__init__(server, *given, **named)
 
@@ -90,7 +93,10 @@ class DoorChannel(HTTPChannel):
 
     def readable(self) -> bool:
         """Say whether bytes are wanted."""
-        return self._lingers or (self._judged is None and bool(super().readable()))
+        self._is_deaf = True  # until it is known: a worker that ends meanwhile must ask for another look
+        is_wanted = self._lingers or (self._judged is None and bool(super().readable()))
+        self._is_deaf = not is_wanted
+        return is_wanted
 
     def handle_read(self) -> None:
         """Read what has come; after a refusal, throw it away."""
@@ -180,7 +186,7 @@ class DoorChannel(HTTPChannel):
                 limit = allowance(DoorTask(self, cast("Any", request)).get_environment())
         self._admit(request, limit)
         if self.connected:
-            self.server.pull_trigger()
+            self._wake()
 
     def _admit(self, request: StrictParser, limit: int) -> None:
         with self.requests_lock:  # type: ignore[attr-defined]
@@ -253,8 +259,20 @@ class DoorChannel(HTTPChannel):
         pumped, self._pumped = self._pumped, None
         return pumped or DoorTask(channel, request)
 
+    @property
+    def wants_main(self) -> bool:
+        """Say whether the main thread has to look at this connection: to send, to close, or to listen again."""
+        return bool(self.writable() or self._is_deaf)
+
     def service(self) -> None:
         """Answer one request; a refusal is the last thing that is said."""
+        self._serving.channel = self
+        try:
+            self._serve()
+        finally:
+            self._serving.channel = None
+
+    def _serve(self) -> None:
         if self._pumped is not None:
             self._conclude(self._pumped)
             return

@@ -26,6 +26,8 @@ log = logging.getLogger("gateway")
 # Seconds between two looks at the streams that are silent, or whose client reads too slowly.
 GLANCE: Final = 0.25
 LAST_CHUNK: Final = b"0\r\n\r\n"
+# The fields by which waitress says how an answer ends, and which it adds where they are missing.
+HEEDED: Final = frozenset({"content-length", "connection", "date", "server"})
 
 
 class Outlet(Protocol):
@@ -92,6 +94,13 @@ class PumpedTask(WSGITask):
         """Return the app's answer so that its stream is handed over as soon as that can be."""
         self._body = body
         return body if self.stream is None else _Watched(self, body)
+
+    def build_response_header(self) -> bytes:
+        """Return the head. waitress sees only the fields that it goes by: it spells each name anew, and sorts them all."""
+        fields = cast("list[tuple[str, str]]", self.response_headers)
+        self.response_headers = [field for field in fields if field[0].lower() in HEEDED]
+        others = "".join(f"{name}: {value}\r\n" for name, value in fields if name.lower() not in HEEDED)
+        return super().build_response_header()[:-2] + others.encode("latin-1") + b"\r\n"
 
     def head(self) -> bytes:
         """Return the answer's head, once."""
