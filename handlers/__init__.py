@@ -1,7 +1,8 @@
 """Flask only: the application factory; one module an endpoint."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
+from typing import Any
 
 from flask import Flask, Response
 
@@ -23,7 +24,7 @@ from handlers import (
     status,
     usage,
 )
-from handlers.services import EXTENSION, Services
+from handlers.services import EXTENSION, Services, services
 
 # Clients are configured with or without `/v1` in their base URL; both work.
 PREFIXES = ("", "/v1")
@@ -34,12 +35,18 @@ UNVERSIONED = (health, status, dashboard, login, metrics, openapi)
 BESIDE = {"health": "openapi", "dashboard": "status"}
 
 
+class _App(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function: none here is a coroutine, which Flask would look for at every call."""
+        return func
+
+
 def create_app(services: Services, only: str | None = None) -> Flask:
     """Build the WSGI application on the services that a composition root made.
 
     only: the name of the one endpoint module that is served; None serves all.
     """
-    app = Flask("copilot-gateway", static_folder=None)
+    app = _App("copilot-gateway", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.strict_slashes = False
@@ -64,5 +71,6 @@ def _chosen(endpoints: Iterable[ModuleType], only: str | None) -> list[ModuleTyp
 
 
 def _finish(response: Response) -> Response:
-    guard.defend(response.headers)
-    return record.close_with(response)
+    given = services()
+    guard.defend(response.headers, given)
+    return record.close_with(response, given)

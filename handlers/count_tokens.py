@@ -36,7 +36,7 @@ def create() -> Response:
     about.requested = MESSAGES.peek(body).model
     lane = given.engine.lane(MESSAGES, about.requested)
     about.model = lane.model.id
-    check_model(about)
+    check_model(about, given)
     if lane.passes_through and given.settings.upstream_count_tokens:
         call = given.engine.prepare(MESSAGES, body, client_betas())
         # A web search may have turned the request over to a model that answers elsewhere.

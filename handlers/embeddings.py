@@ -6,7 +6,7 @@ from core import embeddings
 from core.errors import InvalidRequestError
 from core.outgoing import Outgoing
 from core.route import resolve
-from handlers.deadline import ask
+from handlers.deadline import ask, current_deadline
 from handlers.record import admit, exchange, note_usage, usage_headers
 from handlers.reply import JSON
 from handlers.services import services
@@ -25,7 +25,7 @@ def create() -> Response:
         raise InvalidRequestError(f"'{model.id}' is not an embeddings model.", param="$.model")
     sent = embeddings.with_texts(asked, model.id)
     about.model = model.id
-    admit(about)
+    admit(about, given, current_deadline())
     replies: list[embeddings.EmbeddingsReply] = []
     try:
         for body, count in embeddings.encode_batches(sent, model.id, model.max_inputs):

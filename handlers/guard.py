@@ -28,11 +28,15 @@ OPEN_PATHS: Final = frozenset({"/healthz", "", "/dashboard", "/login", "/openapi
 # The largest body that anybody may send without a key: a form.
 LARGEST_FORM: Final = 8 * 1024
 FAULTS: Final[dict[int, ErrorKind]] = {408: "timeout", 413: "request_too_large", 500: "internal"}
-# For every answer but pages, which say their own: nothing in it is for a browser to run, frame, guess, keep or pass on.
+# For every answer, where it does not say otherwise, as pages do: nothing in it is for a browser to run, frame, guess, keep or
+# pass on.
 DEFENCES: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
 }
 
 
@@ -49,8 +53,9 @@ def check() -> Response | None:
     check_origin(request, given)
     if (answer := preflight(request, given)) is not None:
         return answer
-    exchange().caller = judge(request, given)
-    check_surface(exchange())
+    asked = exchange()
+    asked.caller = judge(request, given)
+    check_surface(asked)
     if WITHHELD in request.environ and request.routing_exception is None:
         # The judge changed its mind between the head and now: a store that failed, a key that was made just now.
         raise GatewayError("The request was not read; send it again.", kind="overloaded", retry_after=1)
@@ -131,15 +136,11 @@ def presented_keys(incoming: Request) -> Iterable[str]:
     return [key for key in candidates if key]
 
 
-def defend(headers: Headers) -> None:
+def defend(headers: Headers, given: Services) -> None:
     """Give an answer the headers that keep browsers from making something else of it."""
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    if "Content-Security-Policy" not in headers:
-        headers.extend(DEFENCES)
-    if "no-store" not in headers.get("Cache-Control", ""):
-        headers["Cache-Control"] = "no-store"
-    share(headers, request, services())
+    said = {name for name, _ in headers}
+    headers.extend({name: value for name, value in DEFENCES.items() if name not in said})
+    share(headers, request, given)
 
 
 def _is_open(incoming: Request) -> bool:

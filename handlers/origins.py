@@ -73,8 +73,9 @@ def is_site_own(incoming: Request) -> bool:
 
 def preflight(incoming: Request, given: Services) -> Response | None:
     """Answer a named origin's question whether it may ask; None where this is none. No answer ever speaks of cookies."""
-    asked = incoming.headers.get("Access-Control-Request-Method")
-    if incoming.method != "OPTIONS" or asked is None or not is_named(incoming.headers.get("Origin"), given):
+    if incoming.method != "OPTIONS" or "Access-Control-Request-Method" not in incoming.headers:
+        return None
+    if not is_named(incoming.headers.get("Origin"), given):
         return None
     fields = incoming.headers.get("Access-Control-Request-Headers", "")
     headers = {"Access-Control-Allow-Methods": _METHODS, "Access-Control-Max-Age": _LIFE}

@@ -13,7 +13,7 @@ from core.exchange import Exchange, Observer
 from core.ledger.figures import NANO
 from core.ledger.prices import credits_of
 from core.model import Prices
-from handlers.deadline import current_deadline
+from handlers.deadline import Deadline
 from handlers.scope import check_model
 from handlers.services import Services, services
 
@@ -40,13 +40,14 @@ MOST_TOKENS: Final = 2**40  # what upstream counts beyond that is no count
 def begin() -> None:
     """Open the record."""
     given = services()
-    rule = "" if request.url_rule is None else request.url_rule.rule
+    method, matched = request.method, request.url_rule
+    rule = "" if matched is None else matched.rule
     g.exchange = request.environ[RECORD] = asked = Exchange(
         id=given.new_id("req_"),
         began_at=given.now(),
         started=given.ticks(),
-        route=f"{request.method} {rule}" if rule else "",
-        surface=SURFACES.get(rule.removeprefix("/v1"), "") if request.method == "POST" else "",
+        route=f"{method} {rule}" if rule else "",
+        surface=SURFACES.get(rule.removeprefix("/v1"), "") if method == "POST" else "",
     )
     if asked.surface:
         given.under_way.add(asked.id)
@@ -57,11 +58,11 @@ def exchange() -> Exchange:
     return cast("Exchange", g.exchange)
 
 
-def admit(asked: Exchange) -> None:
+def admit(asked: Exchange, given: Services, deadline: Deadline) -> None:
     """Let a request pass every gate, now that its model is known. Raises GatewayError, and what else a gate raises."""
-    check_model(asked)
-    asked.wanted = current_deadline().check
-    for gate in services().gates:
+    check_model(asked, given)
+    asked.wanted = deadline.check
+    for gate in given.gates:
         leave = gate.enter(asked)
         if leave is not None:
             asked.leaving.append(leave)
@@ -95,13 +96,13 @@ def note_error(asked: Exchange, error: GatewayError) -> None:
     asked.upstream_id = error.upstream_request_id or asked.upstream_id
 
 
-def close_with(response: Response) -> Response:
+def close_with(response: Response, given: Services) -> Response:
     """Give the answer its id, under both vendors' names, and end the record once with the answer's last byte."""
     asked = exchange()
     asked.status = response.status_code
-    response.headers["request-id"] = response.headers["x-request-id"] = asked.id
+    response.headers.extend({"request-id": asked.id, "x-request-id": asked.id})
     later: Callable[[Callable[[], None]], object] = request.environ.get(LATER, _at_once)
-    response.call_on_close(partial(_end, services(), asked, later))
+    response.call_on_close(partial(_end, given, asked, later))
     return response
 
 

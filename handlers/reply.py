@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flask import Response, request
+from werkzeug.datastructures import Headers
 
 from core.call import Call
 from core.copilot.client import UpstreamReply
@@ -18,10 +19,21 @@ from handlers.record import admit, exchange, note_usage, usage_headers
 from handlers.services import Services, services
 from handlers.stream import PUMP, UPSTREAM_ID, ReplyStream, Stream, note_reply
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 # A proxy that buffers would undo the streaming.
-STREAM_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+STREAM_HEADERS: Final = {"X-Accel-Buffering": "no"}
+
+
+class Answer(Response):
+    """A model's answer, whose headers are as they must be: nothing is left for Werkzeug to put right in a copy of them."""
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:  # noqa: ARG002 - Werkzeug's signature
+        """Return the headers."""
+        return self.headers
 
 
 def answer(surface: Dialect, turn: Turn | None = None) -> Response:
@@ -40,13 +52,15 @@ def answer(surface: Dialect, turn: Turn | None = None) -> Response:
     if turn is not None:
         call = turn.note(call)
     _note_call(about, call)
-    admit(about)
-    return _stream(call, given, turn) if call.streams else _complete(call, given, turn)
+    deadline = current_deadline()
+    admit(about, given, deadline)
+    respond = _stream if call.streams else _complete
+    return respond(call, given, turn, about, deadline)
 
 
 def client_betas() -> tuple[str, ...]:
-    """Return the feature flags of `anthropic-beta`, which may come in several headers or one list."""
-    values = ",".join(request.headers.getlist("anthropic-beta")).split(",")
+    """Return the feature flags of `anthropic-beta`; WSGI makes one list of several headers."""
+    values = request.headers.get("anthropic-beta", "").split(",")
     return tuple(value.strip() for value in values if value.strip())
 
 
@@ -63,8 +77,9 @@ def _note_call(about: Exchange, call: Call) -> None:
     about.losses, about.repairs = call.losses, call.repairs
 
 
-def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
-    about, deadline = exchange(), current_deadline()
+def _complete(
+    call: Call, given: Services, turn: Turn | None, about: Exchange, deadline: Deadline
+) -> Response:
     pending = HealingCall(given.copilot, call, wanted=deadline.check)
     upstream: UpstreamReply | None = None
     try:
@@ -83,7 +98,7 @@ def _complete(call: Call, given: Services, turn: Turn | None) -> Response:
             upstream.close()
     if turn is not None:
         body = turn.complete(body)
-    return Response(body, mimetype=JSON, headers=_headers(pending.call, about) | usage_headers(about))
+    return Answer(body, mimetype=JSON, headers=_headers(pending.call, about) | usage_headers(about))
 
 
 def _fold(call: Call, upstream: UpstreamReply, deadline: Deadline, about: Exchange) -> bytes:
@@ -98,8 +113,7 @@ def _fold(call: Call, upstream: UpstreamReply, deadline: Deadline, about: Exchan
         note_usage(about, collector.usage, call.lane.model.prices)
 
 
-def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
-    about, deadline = exchange(), current_deadline()
+def _stream(call: Call, given: Services, turn: Turn | None, about: Exchange, deadline: Deadline) -> Response:
     pending = HealingCall(given.copilot, call, wanted=deadline.check)
     upstream = pending.wait(deadline.slice(given.settings.commit_after))
     relay = call.relay() if turn is None else turn.watch(call.relay())
@@ -115,7 +129,7 @@ def _stream(call: Call, given: Services, turn: Turn | None) -> Response:
     )
     note_reply(about, pending.call, upstream)
     headers = _headers(pending.call, about) | STREAM_HEADERS
-    response = Response(session, mimetype=EVENT_STREAM, headers=headers)
+    response = Answer(session, mimetype=EVENT_STREAM, headers=headers)
     pump: Callable[[Stream], None] | None = request.environ.get(PUMP)
     if pump is not None and (turn is None or turn.archive is None):  # keeping an answer takes time
         pump(session)

@@ -62,9 +62,10 @@ def count_input() -> Response:
     body = _turn().body
     about = exchange()
     about.requested = RESPONSES.peek(body).model
-    lane = services().engine.lane(RESPONSES, about.requested)
+    given = services()
+    lane = given.engine.lane(RESPONSES, about.requested)
     about.model = lane.model.id
-    check_model(about)
+    check_model(about, given)
     counted = estimate_tokens(RESPONSES.decode_request(body), lane.model.id)
     answered = {"object": "response.input_tokens", "input_tokens": counted}
     return _json(msgspec.json.encode(answered), {"x-gateway-count": "estimate"})

@@ -3,7 +3,7 @@
 from core.access import scope
 from core.copilot.auto_session import AUTO
 from core.exchange import Exchange
-from handlers.services import services
+from handlers.services import Services
 
 STORED = "/responses/"
 
@@ -15,7 +15,7 @@ def check_surface(asked: Exchange) -> None:
         scope.check_surface(asked.caller, surface)
 
 
-def check_model(asked: Exchange) -> None:
+def check_model(asked: Exchange, given: Services) -> None:
     """Refuse a model that the key may not use. Raises GatewayError `permission`."""
-    meant = services().settings.aliases.get(asked.requested, asked.requested).lower()
+    meant = given.settings.aliases.get(asked.requested, asked.requested).lower()
     scope.check_model(asked.caller, asked.model, AUTO if meant == AUTO else "")

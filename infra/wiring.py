@@ -1,5 +1,6 @@
 """What both composition roots share: the core joined to two stores, the wall clock and HTTP."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -138,4 +139,4 @@ def _hex() -> str:
 
 
 def _new_id(prefix: str) -> str:
-    return f"{prefix}{uuid4().hex}"
+    return prefix + os.urandom(16).hex()

@@ -18,18 +18,22 @@ _FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")  # RFC 9112 section 5.2: each st
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_FIELDS: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
 _BODILESS: Final = frozenset({204, 304})
 
 
 def request_head(method: str, target: str, host: str, headers: Mapping[str, str], length: int) -> bytes:
     """Write a request head; raises TransportError for a header that would break the framing."""
     lines = [f"{method} {target} HTTP/1.1", f"host: {host}", "accept-encoding: identity"]
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise TransportError(
-                "protocol", f"the request header {name!r} holds characters that HTTP forbids"
-            )
-        lines.append(f"{name}: {value}")
+    # All at once: what HTTP forbids are single characters.
+    if not (
+        all(headers) and _NAME.fullmatch("".join(headers)) and _VALUE.fullmatch("".join(headers.values()))
+    ):
+        bad = next(
+            each for each in headers if not (_NAME.fullmatch(each) and _VALUE.fullmatch(headers[each]))
+        )
+        raise TransportError("protocol", f"the request header {bad!r} holds characters that HTTP forbids")
+    lines += [f"{name}: {value}" for name, value in headers.items()]
     if length or method != "GET":
         lines.append(f"content-length: {length}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -100,15 +104,15 @@ class ResponseParser:
             if len(chunk) - at > _MAX_HEAD:
                 raise TransportError("protocol", "the response head is too long")
             return -1
-        lines = chunk[at:end].split(b"\r\n")
-        match = _STATUS_LINE.fullmatch(lines[0])
+        line, _, fields = chunk[at : end + 2].partition(b"\r\n")
+        match = _STATUS_LINE.fullmatch(line)
         if match is None:
             raise TransportError("protocol", "the answer is not HTTP/1.1")
         status = int(match[2])
         if status == 101:  # noqa: PLR2004 - an upgrade nobody asked for
             raise TransportError("protocol", "the server switched protocols")
         if status >= 200:  # noqa: PLR2004 - 1xx replies precede the real one
-            self.headers = _fields(lines[1:])
+            self.headers = _fields(fields)
             self.status = status
             self._frame(minor=match[1])
         self._interim += end + 4 - at
@@ -209,15 +213,15 @@ def _content_length(text: str) -> int:
     return int(length)
 
 
-def _fields(lines: list[bytes]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.decode("latin-1").partition(":")
-        key, text = name.lower(), value.strip(" \t")
-        if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(text):
-            folded = b"\r\n".join(lines)
-            if (whole := _FOLD.sub(b" ", folded)) != folded:
-                return _fields(whole.split(b"\r\n"))
+def _fields(lines: bytes) -> dict[str, str]:
+    """Read fields, each with its line end."""
+    if not _FIELDS.fullmatch(lines):
+        lines = _FOLD.sub(b" ", lines)
+        if not _FIELDS.fullmatch(lines):
             raise TransportError("protocol", "the answer has an illegal header")
+    headers: dict[str, str] = {}
+    for line in lines.decode("latin-1").split("\r\n")[:-1]:
+        name, _, value = line.partition(":")
+        key, text = name.lower(), value.strip(" \t")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers

@@ -17,6 +17,7 @@ from core.dialects.chat.usage import FAILED, STOP_REASON, severer
 from core.errors import UpstreamProtocolError
 
 OBJECT: Final = Raw(b'"chat.completion"')
+FIRST: Final = Raw(b"0")
 _members = msgspec.json.Decoder(dict[str, Raw])
 _choices = msgspec.json.Decoder(list[dict[str, Raw]])
 _strings = msgspec.json.Decoder(str | None)
@@ -87,15 +88,9 @@ def _merged(choices: list[dict[str, Raw]], message_id: str) -> dict[str, Raw]:
     called = bool(sound)
     reason = finish_reason(finish, tools=called, legacy=message.get("function_call", NULL) != NULL)
     rest = {name: value for choice in reversed(choices) for name, value in choice.items()}
-    written = _members.decode(encode({"index": 0, "message": message, "finish_reason": reason}))
-    if (
-        len(choices) == 1
-        and first_byte(choices[0].get("message", NULL)) == b"{"
-        and not complete
-        and sound == calls
-    ):
-        written["message"] = choices[0]["message"]
-    return {**rest, **written}
+    is_whole = len(choices) == 1 and first_byte(choices[0].get("message", NULL)) == b"{"
+    said = choices[0]["message"] if is_whole and not complete and sound == calls else Raw(encode(message))
+    return {**rest, "index": FIRST, "message": said, "finish_reason": Raw(encode(reason))}
 
 
 def finish_reason(found: str, *, tools: bool, legacy: bool) -> str:
