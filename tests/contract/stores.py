@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from core.ports import SecretStore, StateStore
 from infra.aws.dynamodb import DynamoStateStore
 from infra.aws.secrets_manager import SecretsManagerStore
-from infra.aws.service import make_client
 from infra.local.secrets import FileSecretStore
 from infra.local.state import SqliteStateStore
 
@@ -57,7 +56,18 @@ class FileAdapter:
         return FileSecretStore(self.directory / "secrets")
 
 
-# These two are for a process whose environment leads boto3 to a moto server.
+# These are for a process whose environment leads boto3 to a moto server.
+
+PATIENCE: Final = 240  # seconds
+
+
+def patient_client(name: str) -> Any:
+    """Return boto3's client for a crowd: moto answers one after the other, and an addition that is asked for anew counts twice."""
+    import boto3  # here: not for each process of a crowd
+    from botocore.config import Config
+
+    patience = Config(connect_timeout=PATIENCE, read_timeout=PATIENCE, max_pool_connections=50)
+    return boto3.session.Session().client(name, config=patience)
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class DynamoAdapter:
         return f"state-{self.directory.parent.name}-{self.directory.name}"[-255:]
 
     def open(self, now: Callable[[], float]) -> DynamoStateStore:
-        return DynamoStateStore(self.table, partial(make_client, "dynamodb"), now)
+        return DynamoStateStore(self.table, partial(patient_client, "dynamodb"), now)
 
     def close(self, store: StateStore) -> None: ...
 
@@ -79,7 +89,7 @@ class SecretsManagerAdapter:
     directory: Path
 
     def open(self) -> SecretsManagerStore:
-        return SecretsManagerStore(f"gateway{self.directory}", partial(make_client, "secretsmanager"))
+        return SecretsManagerStore(f"gateway{self.directory}", partial(patient_client, "secretsmanager"))
 
 
 STATE_ADAPTERS: Final[dict[str, Callable[[Path], StateAdapter]]] = {

@@ -11,18 +11,15 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from core.ledger.ledger import Ledger
 from infra.aws.dynamodb import DynamoStateStore
 from tests.contract.crowd import AT_ONCE, NOTED, PER_MINUTE, SIZE, TOKENS, Ground, Seen, visit
-from tests.contract.stores import DynamoAdapter, SqliteAdapter, StateAdapter
+from tests.contract.stores import PATIENCE, DynamoAdapter, SqliteAdapter, StateAdapter, patient_client
 from tests.emulators.copilot import FakeCopilot
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 240
 EXCHANGE = "/copilot_internal/v2/token"
 AN_HOUR = 3600.0
 EXPIRED = 2400.0  # seconds after which a token is at its end, and a list of models is old
@@ -86,9 +83,7 @@ class OneClient(DynamoAdapter):
 @pytest.mark.aws
 @pytest.mark.timeout(300)
 def test_fifty_instances_on_one_table(dynamo_adapter: DynamoAdapter, fake: FakeCopilot) -> None:
-    OneClient.client = boto3.session.Session().client(
-        "dynamodb", config=Config(max_pool_connections=SIZE, read_timeout=PATIENCE)
-    )
+    OneClient.client = patient_client("dynamodb")
     adapter: StateAdapter = OneClient(dynamo_adapter.directory)
     barrier = Barrier(SIZE)
     with ThreadPoolExecutor(SIZE) as threads:
