@@ -25,10 +25,10 @@ CREATED_AT: Final = "2025-01-01T00:00:00Z"
 @bp.get("/models")
 def index() -> Response:
     """List the models of the live catalogue that the caller's key may use."""
-    limits = exchange().caller.limits
+    limits, most = exchange().caller.limits, _limit()
     models = [model for model in services().engine.listed() if may_use(limits, model)]
     if "anthropic-version" in request.headers:
-        return _json(_anthropic_page([model for model in models if model.kind == "chat"], _limit()))
+        return _json(_anthropic_page([model for model in models if model.kind == "chat"], most))
     listed = _json({"object": "list", "data": [_openai(model) for model in models]})
     listed.headers["x-gateway-versions"] = versions()
     listed.headers["x-gateway-body-limit"] = str(services().settings.max_body_bytes)

@@ -250,7 +250,7 @@ def refused(status: int, route: Route) -> Change:
     """Return how the request has to differ from a good one for this status; empty where upstream alone decides."""
     unknown = GOOD.get(route.body, {}) | {"model": "no-such-model"}
     table: dict[int, Change] = {
-        400: {"data": b"{}", "query_string": "limit=0&stream=true", "headers": {"anthropic-version": "1"}},
+        400: {"data": b"{}", "query_string": "limit=0&stream=true"},
         401: {"headers": {"authorization": "Bearer wrong"}},
         403: {"headers": {"host": "foreign.example"}},
         404: {"data": json.dumps(unknown)},
