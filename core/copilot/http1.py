@@ -16,7 +16,7 @@ _MAX_LINE: Final = 4_096
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")
 _FOLD: Final = re.compile(rb"[ \t]*\r\n[ \t]+")  # RFC 9112 section 5.2: each stands for a space
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
-_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _FIELDS: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
 _BODILESS: Final = frozenset({204, 304})
@@ -26,12 +26,12 @@ def request_head(method: str, target: str, host: str, headers: Mapping[str, str]
     """Write a request head; raises TransportError for a header that would break the framing."""
     lines = [f"{method} {target} HTTP/1.1", f"host: {host}", "accept-encoding: identity"]
     # All at once: what HTTP forbids are single characters.
-    if not (
-        all(headers) and _NAME.fullmatch("".join(headers)) and _VALUE.fullmatch("".join(headers.values()))
-    ):
+    legal = _NAME.fullmatch("".join(headers)) and _VALUE.fullmatch("".join(headers.values()))
+    if not legal or "" in headers:
         bad = next(
-            each for each in headers if not (_NAME.fullmatch(each) and _VALUE.fullmatch(headers[each]))
-        )
+            name for name, value in headers.items()
+            if not (name and _NAME.fullmatch(name) and _VALUE.fullmatch(value))
+        )  # fmt: skip
         raise TransportError("protocol", f"the request header {bad!r} holds characters that HTTP forbids")
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if length or method != "GET":

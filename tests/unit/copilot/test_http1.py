@@ -104,6 +104,21 @@ def test_a_header_that_would_break_the_framing_is_refused_without_showing_it(val
     with pytest.raises(TransportError) as caught:
         request_head("POST", "/", "h", {"authorization": value}, 0)
     assert value not in caught.value.message
+    assert "'authorization'" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nx", "é"])
+def test_a_header_without_a_name_that_http_allows_is_refused(name: str) -> None:
+    with pytest.raises(TransportError) as caught:
+        request_head("POST", "/", "h", {"a": "b", name: "c"}, 0)
+    assert repr(name) in caught.value.message
+
+
+def test_a_request_head_needs_no_headers() -> None:
+    assert (
+        request_head("GET", "/", "h", {}, 0)
+        == b"GET / HTTP/1.1\r\nhost: h\r\naccept-encoding: identity\r\n\r\n"
+    )
 
 
 def test_a_request_head_names_its_length() -> None:
