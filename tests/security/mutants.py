@@ -69,13 +69,13 @@ MUTANTS = [
     Mutant("endless chunk heads", PARSER, "if len(body.control_line) > LONGEST_CHUNK_HEAD or", "if limit < 0 or", f"{DOOR} apps_to_answer and endless_chunk or apps_to_answer and extension"),
     Mutant("slow clients", "infra/local/patience.py", "return limit is not None and now - self.since >= limit", "return False", "tests/unit/test_patience.py"),
     Mutant("trickles", "infra/local/patience.py", "moved - self._mark >= quantum", "moved - self._mark >= 0", "tests/unit/test_patience.py trickle"),
-    Mutant("frames", "handlers/guard.py", "        headers.extend(DEFENCES)\n", "        pass\n", f"{PAGES} every_answer"),
-    Mutant("caches", "handlers/guard.py", '        headers["Cache-Control"] = "no-store"\n', "        pass\n", f"{PAGES} every_answer"),
+    Mutant("frames", "handlers/guard.py", "    headers.extend({name: value for name, value in DEFENCES.items() if name not in said})\n", "", f"{PAGES} every_answer"),
+    Mutant("caches", "handlers/guard.py", '    "Cache-Control": "no-store",\n', "", f"{PAGES} every_answer"),
     Mutant("cookies for scripts", "handlers/browser.py", "        secure=not is_local(),\n        httponly=True,", "        secure=not is_local(),\n        httponly=False,", f"{PAGES} weakness_07_a_session"),
     Mutant("forms without a token", "handlers/sign_in.py", 'if not is_form_token(opened, request.form.get("token", "")):', "if False:", f"{PAGES} weakness_07_a_local"),
     # Beyond this machine
     Mutant("no key beyond this machine", "infra/settings.py", "    if not is_exposed(settings):\n        return\n", "    return\n", "tests/unit/cli/test_settings.py beyond_this_machine"),
-    Mutant("no word about TLS", "infra/settings.py", "if not settings.allow_plain_http:", "if False:", f"{STRANGERS} weakness_22_nobody"),
+    Mutant("no word about TLS", "infra/settings.py", "if not settings.allow_plain_http and not is_loopback(settings.host):", "if False:", f"{STRANGERS} weakness_22_nobody"),
     Mutant("no key on Lambda", "infra/aws/services.py", "keys=ManagedKeys(state, time.time, notes_use=only not in READERS),", "keys=None,", f"{STRANGERS} weakness_04_a_function"),
     # Keys and files
     Mutant("keys compared letter by letter", "core/access/keys.py", "hmac.compare_digest(_digest(presented), self._digest)", "_digest(presented) == self._digest", f"{STRANGERS} weakness_17"),
